@@ -1,0 +1,134 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types of a SIFScan. Ready, Reconciling and Stalled have the meaning that
+// kstatus gives them (sigs.k8s.io/cli-utils, pkg/kstatus); Reconciling, Stalled, Degraded
+// and Partial are present only while they are true.
+const (
+	ConditionReady       = "Ready"
+	ConditionReconciling = "Reconciling"
+	ConditionStalled     = "Stalled"
+	// ConditionComplete is for kubectl wait: true once the run of this spec ended with
+	// every target accounted for.
+	ConditionComplete = "Complete"
+	// ConditionDegraded: single images failed or were not supported.
+	ConditionDegraded = "Degraded"
+	// ConditionPartial: files or directories were denied, or images changed while read.
+	ConditionPartial = "Partial"
+)
+
+// Reasons of conditions and of image outcomes.
+const (
+	// ReasonSucceeded: the run ended and every target was read.
+	ReasonSucceeded = "Succeeded"
+	// ReasonRunning: the Job of the run is at work.
+	ReasonRunning = "Running"
+
+	// The spec was refused; it stays so until the spec changes.
+
+	ReasonInvalidSpec = "InvalidSpec"
+	ReasonNotAllowed  = "NotAllowed"
+
+	// Waiting for something that may still come.
+
+	ReasonSuspended          = "Suspended"
+	ReasonVolumeNotFound     = "VolumeNotFound"
+	ReasonCredentialsMissing = "CredentialsMissing"
+	ReasonUnschedulable      = "Unschedulable"
+	ReasonImagePullFailed    = "ImagePullFailed"
+
+	// Terminal, of one image or of the run.
+
+	ReasonNoTargets        = "NoTargets"
+	ReasonCorruptImage     = "CorruptImage"
+	ReasonUnsupported      = "Unsupported"
+	ReasonIncomplete       = "Incomplete"
+	ReasonPermissionDenied = "PermissionDenied"
+	ReasonEmptyInventory   = "EmptyInventory"
+	ReasonEngineFailed     = "EngineFailed"
+
+	// Retried with a bounded back-off.
+
+	ReasonOOMKilled         = "OOMKilled"
+	ReasonEvicted           = "Evicted"
+	ReasonDeadlineExceeded  = "DeadlineExceeded"
+	ReasonReportUnavailable = "ReportUnavailable"
+	ReasonChanging          = "Changing"
+
+	// Notes on a finished run.
+
+	ReasonDegraded         = "Degraded"
+	ReasonPartial          = "Partial"
+	ReasonNotAssessed      = "NotAssessed"
+	ReasonArtifactsNotKept = "ArtifactsNotKept"
+)
+
+// Labels on the objects of a scan.
+const (
+	// LabelScan is the SIFScan's name, cut and hashed to 63 characters where longer.
+	LabelScan = "sifscan.io/scan"
+	// LabelScanUID is the SIFScan's UID. Objects are correlated by it, never by name.
+	LabelScanUID = "sifscan.io/scan-uid"
+	// LabelRun is the run's id.
+	LabelRun = "sifscan.io/run"
+	// LabelWorker is the index of the worker in its run.
+	LabelWorker = "sifscan.io/worker"
+	// LabelClaim is the claim's name, cut and hashed to 63 characters where longer.
+	LabelClaim = "sifscan.io/claim"
+	// LabelEngine is the engine of a ScanReport.
+	LabelEngine = "sifscan.io/engine"
+	// LabelOwnerUID is the uid that owns the image file.
+	LabelOwnerUID = "sifscan.io/owner-uid"
+	// LabelArtifactOf is the ScanReport that an artifact ConfigMap belongs to.
+	LabelArtifactOf = "sifscan.io/artifact-of"
+	// LabelManagedBy with ManagedBy marks everything that the operator makes, so that its
+	// caches hold nothing else.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "sifscan-operator"
+)
+
+// Annotations.
+const (
+	// AnnotationRescanAt on a SIFScan starts a new run when its value changes.
+	AnnotationRescanAt = "sifscan.io/rescan-at"
+	// AnnotationIdentity on a ScanReport: inode:size:mtime:ctime:settings:engine:db.
+	AnnotationIdentity = "sifscan.io/identity"
+	// AnnotationCounts on a ScanReport: critical/high/medium/low/unknown; absent when the
+	// image was not assessed.
+	AnnotationCounts = "sifscan.io/counts"
+	// AnnotationPackages on a ScanReport: packages/notAssessed.
+	AnnotationPackages = "sifscan.io/packages"
+	// AnnotationOutcome on a ScanReport: scanned, or the reason why not.
+	AnnotationOutcome = "sifscan.io/outcome"
+	// AnnotationArtifacts on a ScanReport: the ConfigMap that holds its documents, and its
+	// size in bytes, as name/bytes.
+	AnnotationArtifacts = "sifscan.io/artifacts"
+
+	// AnnotationSuperseded on a ScanReport: names of artifact ConfigMaps that a newer scan of
+	// the image replaced, separated by commas. The controller deletes them after the run.
+	AnnotationSuperseded = "sifscan.io/superseded-artifacts"
+	// AnnotationLastDeath on the first chunk of a worker's ScanInventory: reason and message,
+	// separated by ": ", of the worker's last pod that died, written by the controller. The
+	// next pod's report of an image that killed its worker repeats it.
+	AnnotationLastDeath = "sifscan.io/last-death"
+
+	// AnnotationRunAsUser, -Group and AnnotationSupplementalGroups on a Namespace, which
+	// only administrators can annotate, choose who reads the volumes in it.
+	AnnotationRunAsUser          = "sifscan.io/run-as-user"
+	AnnotationRunAsGroup         = "sifscan.io/run-as-group"
+	AnnotationSupplementalGroups = "sifscan.io/supplemental-groups"
+)
+
+// OutcomeScanned is the value of AnnotationOutcome on the report of an image that was read.
+const OutcomeScanned = "scanned"
+
+// ReporterServiceAccount is the account of the reporter in every namespace that holds scans.
+const ReporterServiceAccount = "sifscan-reporter"
+
+// ReporterClusterRole is what ReporterServiceAccount is bound to, namespace by namespace.
+const ReporterClusterRole = "sifscan-reporter"
+
+// ArtifactPrefix begins the name of every artifact ConfigMap: prefix, report, content hash.
+const ArtifactPrefix = "sifscan-"

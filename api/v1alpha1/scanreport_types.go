@@ -1,0 +1,179 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Report is what is known of one image.
+type Report struct {
+	// target says which file this is about.
+	// +required
+	Target ReportTarget `json:"target"`
+	// image describes the container format.
+	// +optional
+	Image *ReportImage `json:"image,omitempty"`
+	// os is the operating system inside the image; absent when none was recognised.
+	// +optional
+	OS *ReportOS `json:"os,omitempty"`
+	// scanner says what read the image.
+	// +required
+	Scanner ReportScanner `json:"scanner"`
+	// outcome says whether the image could be read.
+	// +required
+	Outcome Outcome `json:"outcome"`
+	// summary counts packages and findings; absent when the image could not be read.
+	// +optional
+	Summary *Summary `json:"summary,omitempty"`
+	// artifacts are the documents kept for this image.
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=atomic
+	Artifacts []Artifact `json:"artifacts,omitempty"`
+	// observedAt is when the image was last opened.
+	// +required
+	ObservedAt metav1.Time `json:"observedAt"`
+}
+
+// ReportTarget says which file a report is about. Bytes of a path that are not printable are
+// escaped as \xNN.
+type ReportTarget struct {
+	// kind of the target as found by its content: sif, squashfs or sandbox; file when it was
+	// not recognised.
+	Kind string `json:"kind"`
+	// claimName of the volume the file is on; empty when scanned outside of a cluster.
+	// +optional
+	ClaimName string `json:"claimName,omitempty"`
+	// path as users know it.
+	Path string `json:"path"`
+	// sizeBytes of the file.
+	SizeBytes int64 `json:"sizeBytes"`
+	// modTime of the file.
+	// +optional
+	ModTime *metav1.Time `json:"modTime,omitempty"`
+	// uid that owns the file.
+	UID int64 `json:"uid"`
+	// gid that owns the file.
+	GID int64 `json:"gid"`
+	// mode bits of the file, octal, such as 0644.
+	// +optional
+	Mode string `json:"mode,omitempty"`
+	// architecture the image was made for, in Go's names, such as amd64.
+	// +optional
+	Architecture string `json:"architecture,omitempty"`
+}
+
+// ReportImage describes the container format.
+type ReportImage struct {
+	// format of the image: sif, squashfs or sandbox.
+	Format string `json:"format"`
+	// compression of the root filesystem, such as gzip or zstd.
+	// +optional
+	Compression string `json:"compression,omitempty"`
+	// partitions and other data objects of a SIF, in file order.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	Partitions []string `json:"partitions,omitempty"`
+	// labels of the image, written by its author.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Labels map[string]string `json:"labels,omitempty"`
+	// signatures found, by key fingerprint. They are not verified.
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=atomic
+	Signatures []string `json:"signatures,omitempty"`
+}
+
+// ReportOS is the operating system inside the image, from its os-release.
+type ReportOS struct {
+	// family is os-release's ID, such as debian.
+	Family string `json:"family"`
+	// version is os-release's VERSION_ID, such as "12".
+	// +optional
+	Version string `json:"version,omitempty"`
+	// name is os-release's PRETTY_NAME.
+	// +optional
+	Name string `json:"name,omitempty"`
+}
+
+// ReportScanner says what read the image.
+type ReportScanner struct {
+	// engine that read the image.
+	Engine string `json:"engine"`
+	// version of the engine.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// bytesRead from the image file.
+	// +optional
+	BytesRead int64 `json:"bytesRead,omitempty"`
+	// duration of the scan.
+	// +optional
+	Duration *metav1.Duration `json:"duration,omitempty"`
+}
+
+// Outcome says whether the image could be read.
+type Outcome struct {
+	// reason why the image was not scanned; empty when it was.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// message for people.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// coverage of the content: complete or partial; empty when nothing was read.
+	// +optional
+	Coverage string `json:"coverage,omitempty"`
+}
+
+// Coverage of an image's content.
+const (
+	CoverageComplete = "complete"
+	CoveragePartial  = "partial"
+)
+
+// Artifact is a document kept for an image.
+type Artifact struct {
+	// name of the document, such as sbom.spdx.json. In the ConfigMap, the key is this name
+	// with .gz.
+	Name string `json:"name"`
+	// mediaType of the document once decompressed.
+	MediaType string `json:"mediaType"`
+	// configMap that holds the document, in the report's namespace.
+	// +optional
+	ConfigMap string `json:"configMap,omitempty"`
+	// sha256 of the document once decompressed, hexadecimal.
+	SHA256 string `json:"sha256"`
+	// sizeBytes of the document once decompressed.
+	SizeBytes int64 `json:"sizeBytes"`
+}
+
+// ScanReport is what is known of one image now. The next scan updates it in place.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=sreport,categories=sifscan
+// +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.report.target.path`,description="The file, as users know it"
+// +kubebuilder:printcolumn:name="OS",type=string,JSONPath=`.report.os.family`,description="Operating system in the image"
+// +kubebuilder:printcolumn:name="OUTCOME",type=string,JSONPath=`.metadata.annotations.sifscan\.io/outcome`,description="scanned, or why not"
+// +kubebuilder:printcolumn:name="CRITICAL",type=integer,JSONPath=`.report.summary.critical`,description="Critical findings; empty: not assessed"
+// +kubebuilder:printcolumn:name="HIGH",type=integer,JSONPath=`.report.summary.high`,description="High findings; empty: not assessed"
+// +kubebuilder:printcolumn:name="PACKAGES",type=integer,JSONPath=`.report.summary.packages`,description="Packages found"
+// +kubebuilder:printcolumn:name="OWNER",type=integer,JSONPath=`.report.target.uid`,description="uid that owns the file"
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+type ScanReport struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// report is what is known of the image.
+	// +required
+	Report Report `json:"report"`
+}
+
+// ScanReportList is a list of ScanReports.
+//
+// +kubebuilder:object:root=true
+type ScanReportList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ScanReport `json:"items"`
+}

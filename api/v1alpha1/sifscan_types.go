@@ -1,0 +1,353 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// SIFScanSpec says what to scan, with what, and within which limits.
+type SIFScanSpec struct {
+	// target names the images to scan. Exactly one kind of target is set.
+	// +required
+	Target Target `json:"target"`
+
+	// scanner chooses the engine and what it writes.
+	// +optional
+	// +kubebuilder:default={}
+	Scanner Scanner `json:"scanner,omitzero"`
+
+	// resources of the scanner container.
+	// Default: limits 2 CPU and 4Gi, requests 250m and 256Mi, each where it is not set.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims) || size(self.claims) == 0",message="spec.resources.claims: remove it, a scan uses no device"
+	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
+
+	// rescan says when an image that has a report is opened again: WhenChanged opens it
+	// only when its inode, size, times, the settings, the engine or the database changed;
+	// Always opens it in every run.
+	// +optional
+	// +kubebuilder:default=WhenChanged
+	Rescan RescanPolicy `json:"rescan,omitempty"`
+
+	// reports says what is kept of each image.
+	// +optional
+	// +kubebuilder:default={}
+	Reports Reports `json:"reports,omitzero"`
+
+	// scheduling is copied to the scan pods.
+	// +optional
+	Scheduling Scheduling `json:"scheduling,omitzero"`
+
+	// suspend stops the scan: a running Job is ended, finished reports are kept, and
+	// nothing starts until it is false again.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// ttlAfterFinished is how long the Job and its pods (and so their logs) are kept
+	// after the scan finished. The SIFScan itself is never deleted. Default: 24h.
+	// +optional
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="spec.ttlAfterFinished: use a duration that is not negative, such as 24h or 0s"
+	TTLAfterFinished *metav1.Duration `json:"ttlAfterFinished,omitempty"`
+}
+
+// Target names the images to scan.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.volume)",message="spec.target: set volume (with claimName) to name the images to scan"
+type Target struct {
+	// volume scans image files on a PersistentVolumeClaim of the SIFScan's namespace.
+	// +optional
+	Volume *VolumeTarget `json:"volume,omitempty"`
+}
+
+// VolumeTarget selects image files on a PersistentVolumeClaim. The claim is mounted read-only.
+type VolumeTarget struct {
+	// claimName is the PersistentVolumeClaim, in the SIFScan's namespace. It need not exist yet.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.target.volume.claimName: use the name of a PersistentVolumeClaim (lower case letters, digits, '-' and '.')"
+	ClaimName string `json:"claimName"`
+
+	// subPath is the folder of the volume that is mounted; nothing outside it is seen.
+	// Default: the volume's root.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self == '' || !self.startsWith('/')",message="spec.target.volume.subPath: remove the leading '/', it is relative to the volume's root"
+	// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(c, c == '..')",message="spec.target.volume.subPath: remove '..', it must stay inside the volume"
+	SubPath string `json:"subPath,omitempty"`
+
+	// mountPath is where users see the volume (or its subPath), such as /shared/containers.
+	// It is stripped from paths given here, shown in reports, and resolves absolute links.
+	// +optional
+	// +kubebuilder:default="/"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="spec.target.volume.mountPath: begin it with '/', it is the path your users know"
+	// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(c, c == '..')",message="spec.target.volume.mountPath: remove '..', write the path in full"
+	MountPath string `json:"mountPath,omitempty"`
+
+	// paths are files, directories and ** globs: relative to the volume, or absolute below
+	// mountPath. A file that is named here is opened whatever its name. Default: everything (**).
+	// +optional
+	// +kubebuilder:default={"**"}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +kubebuilder:validation:XValidation:rule="self.all(p, !p.split('/').exists(c, c == '..'))",message="spec.target.volume.paths: remove '..', paths must stay inside the volume"
+	Paths []PathPattern `json:"paths,omitempty"`
+
+	// exclude are files, directories and ** globs that are skipped, with all below them.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +kubebuilder:validation:XValidation:rule="self.all(p, !p.split('/').exists(c, c == '..'))",message="spec.target.volume.exclude: remove '..', paths must stay inside the volume"
+	Exclude []PathPattern `json:"exclude,omitempty"`
+
+	// fileNames are the patterns that a file's name must match to be opened inside a
+	// directory or a glob. What the file really is, its content decides.
+	// Default: *.sif *.simg *.sqsh *.squashfs *.img
+	// +optional
+	// +kubebuilder:default={"*.sif","*.simg","*.sqsh","*.squashfs","*.img"}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +kubebuilder:validation:XValidation:rule="self.all(n, !n.contains('/'))",message="spec.target.volume.fileNames: remove '/', these match a file's name, not its path; use paths for that"
+	FileNames []NamePattern `json:"fileNames,omitempty"`
+}
+
+// PathPattern is a path or a ** glob.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=1024
+type PathPattern string
+
+// NamePattern matches the name of a file.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=255
+type NamePattern string
+
+// Engine is the program that reads packages and matches vulnerabilities.
+//
+// +kubebuilder:validation:Enum=native
+type Engine string
+
+// EngineNative is the engine inside the agent. It reads images in place and needs no tmp.
+const EngineNative Engine = "native"
+
+// Format is a document about an image's content.
+//
+// +kubebuilder:validation:Enum=json;spdx;cyclonedx
+type Format string
+
+// The formats of documents.
+const (
+	// FormatJSON is the engine's own inventory, inventory.json.
+	FormatJSON Format = "json"
+	// FormatSPDX is SPDX 2.3 JSON, sbom.spdx.json.
+	FormatSPDX Format = "spdx"
+	// FormatCycloneDX is CycloneDX 1.6 JSON, sbom.cdx.json.
+	FormatCycloneDX Format = "cyclonedx"
+)
+
+// Scanner chooses the engine and what it writes.
+type Scanner struct {
+	// engine that reads the images. Default: native.
+	// +optional
+	// +kubebuilder:default=native
+	Engine Engine `json:"engine,omitempty"`
+
+	// formats of the documents kept for each image. Default: json and spdx.
+	// +optional
+	// +kubebuilder:default={"json","spdx"}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=3
+	// +listType=set
+	Formats []Format `json:"formats,omitempty"`
+
+	// timeout of one image. Default: 30m.
+	// +optional
+	// +kubebuilder:default="30m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="spec.scanner.timeout: use a duration of at least 1s, such as 30m"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+}
+
+// RescanPolicy says when an image that has a report is opened again.
+//
+// +kubebuilder:validation:Enum=WhenChanged;Always
+type RescanPolicy string
+
+// The rescan policies.
+const (
+	RescanWhenChanged RescanPolicy = "WhenChanged"
+	RescanAlways      RescanPolicy = "Always"
+)
+
+// ArtifactStore is where an image's documents are kept.
+//
+// +kubebuilder:validation:Enum=ConfigMap;None
+type ArtifactStore string
+
+// The stores for documents.
+const (
+	ArtifactsConfigMap ArtifactStore = "ConfigMap"
+	ArtifactsNone      ArtifactStore = "None"
+)
+
+// Reports says what is kept of each image.
+type Reports struct {
+	// artifacts says where the documents (formats) of each image are kept: ConfigMap is
+	// one immutable ConfigMap per image, gzip, within a budget of 64 MiB per namespace;
+	// None keeps only the ScanReport. Default: ConfigMap.
+	// +optional
+	// +kubebuilder:default=ConfigMap
+	Artifacts ArtifactStore `json:"artifacts,omitempty"`
+}
+
+// Scheduling is copied to the scan pods.
+type Scheduling struct {
+	// nodeSelector of the scan pods.
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// tolerations of the scan pods.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	// affinity of the scan pods.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+	// priorityClassName of the scan pods.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+	// labels added to the scan pods. Keys below sifscan.io are refused.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('sifscan.io/'))",message="spec.scheduling.labels: remove keys that begin with sifscan.io/, the operator sets them"
+	Labels map[string]string `json:"labels,omitempty"`
+	// annotations added to the scan pods. Keys below sifscan.io are refused.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('sifscan.io/'))",message="spec.scheduling.annotations: remove keys that begin with sifscan.io/, the operator sets them"
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// SIFScanStatus says what came of the current run.
+type SIFScanStatus struct {
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// runID names the current run: a hash of everything in the spec that changes what is
+	// scanned, and of the annotation sifscan.io/rescan-at.
+	// +optional
+	RunID string `json:"runID,omitempty"`
+	// lastHandledRescanAt is the value of the annotation sifscan.io/rescan-at that the
+	// current run belongs to.
+	// +optional
+	LastHandledRescanAt string `json:"lastHandledRescanAt,omitempty"`
+	// startTime is when the Job of the current run was created.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// completionTime is when the current run ended, well or not.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+	// conditions: Ready, Reconciling, Stalled (as kstatus reads them), Complete (for kubectl
+	// wait), and the notes Degraded and Partial, present only while true.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// targets counts the images of the run. It moves while the run is under way.
+	// +optional
+	Targets *TargetCounts `json:"targets,omitempty"`
+	// summary adds up the reports of the images that the run covered.
+	// +optional
+	Summary *Summary `json:"summary,omitempty"`
+	// inventories is the number of ScanInventory objects of the run.
+	// +optional
+	Inventories int32 `json:"inventories,omitempty"`
+}
+
+// TargetCounts counts images by outcome; the outcomes add up to discovered when the run is finished.
+type TargetCounts struct {
+	// discovered images, named explicitly or found in directories.
+	Discovered int32 `json:"discovered"`
+	// scanned in this run.
+	Scanned int32 `json:"scanned"`
+	// unchanged since their report was written, and not opened.
+	Unchanged int32 `json:"unchanged"`
+	// failed, each with a reason in its report.
+	Failed int32 `json:"failed"`
+	// unsupported kinds of image, such as encrypted ones.
+	Unsupported int32 `json:"unsupported"`
+	// denied files and directories, which the scan's user may not read.
+	Denied int32 `json:"denied"`
+	// changing while they were read; the next run tries again.
+	Changing int32 `json:"changing"`
+}
+
+// Summary counts findings and packages. A severity that is absent was not assessed; it is not zero.
+type Summary struct {
+	// critical findings.
+	// +optional
+	Critical *int32 `json:"critical,omitempty"`
+	// high findings.
+	// +optional
+	High *int32 `json:"high,omitempty"`
+	// medium findings.
+	// +optional
+	Medium *int32 `json:"medium,omitempty"`
+	// low findings.
+	// +optional
+	Low *int32 `json:"low,omitempty"`
+	// unknown severity.
+	// +optional
+	Unknown *int32 `json:"unknown,omitempty"`
+	// packages found.
+	Packages int32 `json:"packages"`
+	// notAssessed packages: no vulnerability data was there to match them against.
+	NotAssessed int32 `json:"notAssessed"`
+}
+
+// SIFScan is a request to scan Apptainer/Singularity images.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=sscan,categories=sifscan
+// +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target.volume.claimName`,description="What is scanned"
+// +kubebuilder:printcolumn:name="READY",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the scan of this spec is finished"
+// +kubebuilder:printcolumn:name="REASON",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why it is ready or not"
+// +kubebuilder:printcolumn:name="IMAGES",type=integer,JSONPath=`.status.targets.discovered`,description="Images found"
+// +kubebuilder:printcolumn:name="FAILED",type=integer,JSONPath=`.status.targets.failed`,description="Images that could not be scanned"
+// +kubebuilder:printcolumn:name="CRITICAL",type=integer,JSONPath=`.status.summary.critical`,description="Critical findings; empty: not assessed"
+// +kubebuilder:printcolumn:name="HIGH",type=integer,JSONPath=`.status.summary.high`,description="High findings; empty: not assessed"
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="ENGINE",type=string,priority=1,JSONPath=`.spec.scanner.engine`
+// +kubebuilder:printcolumn:name="UNCHANGED",type=integer,priority=1,JSONPath=`.status.targets.unchanged`
+// +kubebuilder:printcolumn:name="DENIED",type=integer,priority=1,JSONPath=`.status.targets.denied`
+// +kubebuilder:printcolumn:name="STARTED",type=date,priority=1,JSONPath=`.status.startTime`
+type SIFScan struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says what to scan.
+	// +required
+	Spec SIFScanSpec `json:"spec"`
+	// status says what came of it.
+	// +optional
+	Status SIFScanStatus `json:"status,omitzero"`
+}
+
+// SIFScanList is a list of SIFScans.
+//
+// +kubebuilder:object:root=true
+type SIFScanList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []SIFScan `json:"items"`
+}
