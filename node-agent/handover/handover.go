@@ -1,0 +1,103 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package handover is the protocol of files between the two halves of a scan pod: the
+// scanner, which reads hostile images and holds no token, and the reporter, which holds the
+// token and reads no image.
+//
+// Each half owns one directory that the other can only read:
+//
+//	results/   written by the scanner
+//	  journal.jsonl        one Event a line, in the order things happened
+//	  <folder>/            one image's report.json and documents, complete once it has this name
+//	state/     written by the reporter
+//	  known.jsonl          one Known a line; the file appears whole, by rename
+//	  acks.jsonl           one Ack a line
+//
+// Journals only grow, so either half can die at any point and read the whole story again.
+// Both ends bound what they read: a line by maxLine, a journal by what the other's volume holds.
+package handover
+
+import (
+	"path/filepath"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// Names of files in the two directories.
+const (
+	journalFile = "journal.jsonl"
+	knownFile   = "known.jsonl"
+	acksFile    = "acks.jsonl"
+
+	// ReportFile is the ScanReport in a result folder.
+	ReportFile = "report.json"
+)
+
+// EventType says what an Event tells.
+type EventType string
+
+// What a scanner tells, in the order of a run.
+const (
+	// EventListed: the targets are known; Total says how many.
+	EventListed EventType = "listed"
+	// EventBegun: the scan of Path begins. A death of the scanner from here to the entry is blamed on it.
+	EventBegun EventType = "begun"
+	// EventEntry: Path has an Outcome. With a Folder, its report waits there.
+	EventEntry EventType = "entry"
+	// EventFinished: every target has an entry. The reporter answers once all of them are stored.
+	EventFinished EventType = "finished"
+)
+
+// Event is a line of the scanner's journal. Paths are relative to the volume and escaped
+// (printable.Escape), which keeps different names different.
+type Event struct {
+	Type     EventType             `json:"type"`
+	Total    int32                 `json:"total,omitempty"`
+	Path     string                `json:"path,omitempty"`
+	Outcome  v1alpha1.EntryOutcome `json:"outcome,omitempty"`
+	Report   string                `json:"report,omitempty"`
+	Folder   string                `json:"folder,omitempty"`
+	Identity string                `json:"identity,omitempty"`
+}
+
+// Ack is the reporter's answer. Folder names the result that is stored; Finished answers
+// EventFinished. An Error means that it will never be stored.
+type Ack struct {
+	Folder   string `json:"folder,omitempty"`
+	Finished bool   `json:"finished,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+// Known is a line of what the API knew when the reporter started. Exactly one field is set.
+type Known struct {
+	Volume   *KnownVolume       `json:"volume,omitempty"`
+	Report   *KnownReport       `json:"report,omitempty"`
+	Entry    *KnownEntry        `json:"entry,omitempty"`
+	InFlight *v1alpha1.InFlight `json:"inFlight,omitempty"`
+	// Death is why the worker's previous pod died, as "Reason: message"; empty when it is not known.
+	Death string `json:"death,omitempty"`
+}
+
+// KnownVolume is what reports of a volume are named by; it comes first.
+type KnownVolume struct {
+	ClaimName string `json:"claimName"`
+	ClaimUID  string `json:"claimUID"`
+	SubPath   string `json:"subPath,omitempty"`
+}
+
+// KnownReport is a report of the volume that was read well: an image with this identity need not be opened.
+type KnownReport struct {
+	Name     string `json:"name"`
+	Identity string `json:"identity"`
+}
+
+// KnownEntry is a target that an earlier pod of this worker finished in this run.
+type KnownEntry struct {
+	Path    string                `json:"path"`
+	Outcome v1alpha1.EntryOutcome `json:"outcome"`
+}
+
+func journalPath(results string) string { return filepath.Join(results, journalFile) }
+func knownPath(state string) string     { return filepath.Join(state, knownFile) }
+func acksPath(state string) string      { return filepath.Join(state, acksFile) }

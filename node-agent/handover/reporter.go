@@ -1,0 +1,154 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package handover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reporter is the reporter's end. Whatever it reads was written next to hostile images.
+type Reporter struct {
+	results string
+	state   string
+	journal tail
+	acks    *lineWriter
+	acked   map[string]bool
+}
+
+// OpenReporter opens the reporter's end over the two directories. After a restart it knows
+// what it acknowledged before.
+func OpenReporter(results, state string) (*Reporter, error) {
+	r := &Reporter{
+		results: results,
+		state:   state,
+		journal: tail{path: journalPath(results)},
+		acked:   map[string]bool{},
+	}
+	before := tail{path: acksPath(state)}
+	defer before.close()
+	err := next(&before, func(a Ack) error { r.acked[a.key()] = true; return nil })
+	if err != nil && !errors.Is(err, errNotYet) {
+		return nil, err
+	}
+	r.acks, err = openLineWriter(acksPath(state))
+	return r, err
+}
+
+func (a Ack) key() string {
+	if a.Finished {
+		return "/finished" // no folder's name holds a slash
+	}
+	return a.Folder
+}
+
+// Close closes the journals.
+func (r *Reporter) Close() error {
+	r.journal.close()
+	return r.acks.close()
+}
+
+// TellKnown gives the scanner what the API knows. The scanner begins when it is there.
+func (r *Reporter) TellKnown(lines func(yield func(Known) error) error) error {
+	return writeWhole(knownPath(r.state), lines)
+}
+
+// Next calls fn for each event that is there now and was not seen before.
+func (r *Reporter) Next(fn func(Event) error) error {
+	err := next(&r.journal, fn)
+	if errors.Is(err, errNotYet) {
+		return nil
+	}
+	return err
+}
+
+// Follow calls fn for each event, and idle whenever there is none left, until ctx ends or
+// either fails. It returns nil when ctx ends.
+func (r *Reporter) Follow(ctx context.Context, fn func(Event) error, idle func() error) error {
+	err := poll(ctx, func() (bool, error) {
+		if err := r.Next(fn); err != nil {
+			return false, err
+		}
+		return false, idle()
+	})
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		return nil
+	}
+	return err
+}
+
+// Acked says whether a was given before, by this process or an earlier one.
+func (r *Reporter) Acked(a Ack) bool { return r.acked[a.key()] }
+
+// Ack answers the scanner.
+func (r *Reporter) Ack(a Ack) error {
+	if r.acked[a.key()] {
+		return nil
+	}
+	r.acked[a.key()] = true
+	return r.acks.write(a)
+}
+
+// folderName is what the scanner calls its result folders: nothing hidden, no separator.
+var folderName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}$`)
+
+// Result is a result folder, opened for reading. Nothing in it can lead out of it.
+type Result struct{ root *os.Root }
+
+// Open opens a result folder.
+func (r *Reporter) Open(folder string) (*Result, error) {
+	if !folderName.MatchString(folder) {
+		return nil, fmt.Errorf("the result's folder has the invalid name %.80q", folder)
+	}
+	results, err := os.OpenRoot(r.results)
+	if err != nil {
+		return nil, err
+	}
+	defer results.Close()
+	root, err := results.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("the result's folder: %w", err)
+	}
+	return &Result{root}, nil
+}
+
+// Close closes the folder.
+func (r *Result) Close() error { return r.root.Close() }
+
+// Size returns the size of a file in the folder; only regular files have one.
+func (r *Result) Size(name string) (int64, error) {
+	info, err := r.root.Lstat(name)
+	if err != nil {
+		return 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return 0, fmt.Errorf("%s: not a regular file", name)
+	}
+	return info.Size(), nil
+}
+
+// File opens a regular file of the folder whose size is at most limit bytes.
+func (r *Result) File(name string, limit int64) (io.ReadCloser, error) {
+	size, err := r.Size(name)
+	if err != nil {
+		return nil, err
+	}
+	if size > limit {
+		return nil, fmt.Errorf("%s: %d bytes are more than the %d that are read", name, size, limit)
+	}
+	f, err := r.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(f, limit), f}, nil
+}

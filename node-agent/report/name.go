@@ -1,0 +1,51 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report turns what a scan found into a ScanReport: its name, its bounds, its annotations.
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"strings"
+)
+
+// NamePrefix begins the name of every ScanReport.
+const NamePrefix = "sr-"
+
+// nameLength is the number of base32 characters of a report's name: 60 bits. Short names keep
+// kubectl's table within a terminal; the reporter refuses to overwrite a report of another
+// path, so that a collision is an error and never a mix-up.
+const nameLength = 12
+
+var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// Subject is what a report is about: the same subject always has the same name.
+type Subject struct {
+	// ClaimUID is the UID of the PersistentVolumeClaim: a claim made anew is another volume.
+	ClaimUID string
+	// Path within the claim (not within a subPath of it), escaped by printable.Escape.
+	Path   string
+	Engine string
+	// ScanTypes, sorted.
+	ScanTypes []string
+}
+
+// Name returns the name of the subject's report.
+func (s Subject) Name() string {
+	return NamePrefix + Hash(nameLength, s.ClaimUID, s.Path, s.Engine, strings.Join(s.ScanTypes, ","))
+}
+
+// Hash returns the first length base32 characters of a hash that no shifting of bytes from
+// one part into the next can repeat.
+func Hash(length int, parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		h.Write(n[:])
+		h.Write([]byte(p))
+	}
+	return lowerBase32.EncodeToString(h.Sum(nil))[:length]
+}
