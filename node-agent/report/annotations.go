@@ -1,0 +1,34 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// AnnotationKeys are the annotations that a new scan of an image replaces.
+var AnnotationKeys = []string{
+	v1alpha1.AnnotationIdentity, v1alpha1.AnnotationOutcome, v1alpha1.AnnotationPackages,
+	v1alpha1.AnnotationCounts, v1alpha1.AnnotationArtifacts,
+}
+
+// Annotations returns what the metadata of a report tells, so that thousands of reports can be
+// counted without reading one.
+func Annotations(r *v1alpha1.Report) map[string]string {
+	a := map[string]string{v1alpha1.AnnotationOutcome: v1alpha1.OutcomeScanned}
+	if r.Outcome.Reason != "" {
+		a[v1alpha1.AnnotationOutcome] = r.Outcome.Reason
+	}
+	s := r.Summary
+	if s == nil {
+		return a
+	}
+	a[v1alpha1.AnnotationPackages] = fmt.Sprintf("%d/%d", s.Packages, s.NotAssessed)
+	if s.Critical != nil && s.High != nil && s.Medium != nil && s.Low != nil && s.Unknown != nil {
+		a[v1alpha1.AnnotationCounts] = fmt.Sprintf("%d/%d/%d/%d/%d", *s.Critical, *s.High, *s.Medium, *s.Low, *s.Unknown)
+	}
+	return a
+}

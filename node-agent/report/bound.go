@@ -1,0 +1,152 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"encoding/json"
+	"slices"
+	"sort"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
+)
+
+// MaxBytes is the largest ScanReport body, as JSON: etcd holds thousands of them.
+const MaxBytes = 16 << 10
+
+// Bounds of single fields. An image's author chooses labels and names; a report shows enough
+// of them to recognise the image.
+const (
+	maxWord       = 64
+	maxText       = 256
+	maxPath       = 2048
+	maxMessage    = 1024
+	maxLabels     = 32
+	maxPartitions = 32
+	maxSignatures = 16
+)
+
+// imageReasons are the reasons a single image's outcome can have.
+var imageReasons = []string{
+	v1alpha1.ReasonCorruptImage, v1alpha1.ReasonUnsupported, v1alpha1.ReasonIncomplete,
+	v1alpha1.ReasonPermissionDenied, v1alpha1.ReasonEmptyInventory, v1alpha1.ReasonEngineFailed,
+	v1alpha1.ReasonOOMKilled, v1alpha1.ReasonEvicted, v1alpha1.ReasonDeadlineExceeded,
+	v1alpha1.ReasonChanging, v1alpha1.ReasonNoTargets,
+}
+
+// Bound cuts a report to MaxBytes and to text that is safe to print. The report was written
+// by a process that read hostile images: nothing in it is taken on trust but that it is about
+// the image it says.
+func Bound(r *v1alpha1.Report) {
+	t := &r.Target
+	cut(&t.Kind, maxWord)
+	cut(&t.ClaimName, maxText)
+	cut(&t.Path, maxPath)
+	cut(&t.Mode, maxWord)
+	cut(&t.Architecture, maxWord)
+
+	if i := r.Image; i != nil {
+		cut(&i.Format, maxWord)
+		cut(&i.Compression, maxWord)
+		cutAll(&i.Partitions, maxPartitions, maxText)
+		cutAll(&i.Signatures, maxSignatures, maxText)
+		i.Labels = boundLabels(i.Labels, maxLabels)
+	}
+	if o := r.OS; o != nil {
+		cut(&o.Family, maxWord)
+		cut(&o.Version, maxWord)
+		cut(&o.Name, maxText)
+	}
+	cut(&r.Scanner.Engine, maxWord)
+	cut(&r.Scanner.Version, maxWord)
+	boundOutcome(&r.Outcome)
+	boundSummary(r.Summary)
+
+	for size(r) > MaxBytes && r.Image != nil && len(r.Image.Labels) > 0 {
+		r.Image.Labels = boundLabels(r.Image.Labels, len(r.Image.Labels)/2)
+	}
+}
+
+func size(r *v1alpha1.Report) int {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return MaxBytes + 1
+	}
+	return len(b)
+}
+
+func boundOutcome(o *v1alpha1.Outcome) {
+	if o.Reason != "" && !slices.Contains(imageReasons, o.Reason) {
+		o.Reason = v1alpha1.ReasonEngineFailed
+	}
+	cut(&o.Message, maxMessage)
+	switch o.Coverage {
+	case "", v1alpha1.CoverageComplete, v1alpha1.CoveragePartial:
+	default:
+		o.Coverage = v1alpha1.CoveragePartial
+	}
+}
+
+func boundSummary(s *v1alpha1.Summary) {
+	if s == nil {
+		return
+	}
+	for _, n := range []*int32{s.Critical, s.High, s.Medium, s.Low, s.Unknown, &s.Packages, &s.NotAssessed} {
+		if n != nil {
+			*n = max(*n, 0)
+		}
+	}
+}
+
+// boundLabels keeps the first n labels in the order of their keys.
+func boundLabels(in map[string]string, n int) map[string]string {
+	if len(in) == 0 || n == 0 {
+		return nil
+	}
+	keys := make([]string, 0, len(in))
+	for k := range in {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	out := make(map[string]string, min(n, len(keys)))
+	for _, k := range keys[:min(n, len(keys))] {
+		v := in[k]
+		cut(&k, maxText)
+		cut(&v, maxText)
+		out[k] = v
+	}
+	return out
+}
+
+func cutAll(list *[]string, n, limit int) {
+	if len(*list) > n {
+		*list = (*list)[:n]
+	}
+	for i := range *list {
+		cut(&(*list)[i], limit)
+	}
+}
+
+// cut makes s printable and at most limit bytes long. Text that is printable already stays as
+// it is: the scanner escaped it, and escaping twice would double its backslashes.
+func cut(s *string, limit int) {
+	if !isPrintable(*s) {
+		*s = printable.Escape(*s)
+	}
+	*s = printable.Truncate(*s, limit)
+}
+
+func isPrintable(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,135 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reporter
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/report"
+)
+
+const (
+	// maxDocument bounds a document that is read. An SBOM takes about 1 KiB a package; the
+	// largest images seen have some 20,000.
+	maxDocument = 64 << 20
+	// maxConfigMap is what the values of one ConfigMap may take together: etcd refuses a request
+	// above 1.5 MiB, the API server an object above 1 MiB, keys and metadata included.
+	maxConfigMap = 960 << 10
+)
+
+// documents that may be kept, the most useful first: what does not fit is dropped from the end.
+var documents = []struct{ name, mediaType string }{
+	{"sbom.spdx.json", "application/spdx+json"},
+	{"sbom.cdx.json", "application/vnd.cyclonedx+json"},
+	{"inventory.json", "application/json"},
+}
+
+// collect compresses the result's documents into the ConfigMap that want will own, and tells in
+// want what is kept. It returns nil where nothing is.
+func (r *Reporter) collect(result *handover.Result, want *v1alpha1.ScanReport) *corev1.ConfigMap {
+	want.Report.Artifacts = nil
+	if r.opts.Artifacts != v1alpha1.ArtifactsConfigMap {
+		return nil
+	}
+	data := map[string][]byte{}
+	var total int64
+	var parts, dropped []string
+	for _, d := range documents {
+		if _, err := result.Size(d.name); err != nil {
+			continue // not asked for
+		}
+		a := v1alpha1.Artifact{Name: d.name, MediaType: d.mediaType}
+		packed, err := pack(result, &a)
+		switch n := int64(len(packed)); {
+		case err != nil:
+			dropped = append(dropped, fmt.Sprintf("%s (%v)", d.name, err))
+		case total+n > maxConfigMap:
+			dropped = append(dropped, fmt.Sprintf("%s (%d bytes compressed, a ConfigMap holds %d)", d.name, n, maxConfigMap))
+		case !r.budget.allows(total + n):
+			dropped = append(dropped, fmt.Sprintf("%s (the namespace's budget of %d MiB is used up)", d.name, maxArtifactBytes>>20))
+		default:
+			data[d.name+".gz"] = packed
+			total += n
+			parts = append(parts, d.name, a.SHA256)
+			want.Report.Artifacts = append(want.Report.Artifacts, a)
+		}
+	}
+	if len(dropped) > 0 {
+		note := fmt.Sprintf("%s: %v", v1alpha1.ReasonArtifactsNotKept, dropped)
+		if want.Report.Outcome.Message != "" {
+			note = want.Report.Outcome.Message + "; " + note
+		}
+		want.Report.Outcome.Message = note
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	const hashLength = 10 // of one image's contents over time, not of all images
+	name := v1alpha1.ArtifactPrefix + want.Name + "-" + report.Hash(hashLength, parts...)
+	for i := range want.Report.Artifacts {
+		want.Report.Artifacts[i].ConfigMap = name
+	}
+	want.Annotations[v1alpha1.AnnotationArtifacts] = fmt.Sprintf("%s/%d", name, total)
+	if r.known[want.Name].artifacts != name {
+		r.budget.used += total
+	}
+	return configMap(want, name, data)
+}
+
+// configMap is immutable and named by its content: the kubelet and caches need not watch it,
+// and writing it twice is writing it once.
+func configMap(owner *v1alpha1.ScanReport, name string, data map[string][]byte) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: owner.Namespace,
+			Name:      name,
+			Labels: map[string]string{
+				v1alpha1.LabelManagedBy:  v1alpha1.ManagedBy,
+				v1alpha1.LabelArtifactOf: owner.Name,
+				v1alpha1.LabelClaim:      owner.Labels[v1alpha1.LabelClaim],
+			},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: v1alpha1.GroupVersion.String(),
+				Kind:       "ScanReport",
+				Name:       owner.Name,
+			}},
+		},
+		Immutable:  ptr.To(true),
+		BinaryData: data,
+	}
+}
+
+// pack compresses one document, and fills in its digest and size.
+func pack(result *handover.Result, a *v1alpha1.Artifact) ([]byte, error) {
+	f, err := result.File(a.Name, maxDocument)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var out bytes.Buffer
+	sum := sha256.New()
+	zip, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if a.SizeBytes, err = io.Copy(io.MultiWriter(zip, sum), f); err != nil {
+		return nil, err
+	}
+	if err := zip.Close(); err != nil {
+		return nil, err
+	}
+	a.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return out.Bytes(), nil
+}

@@ -1,0 +1,279 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
+)
+
+// maxChunkBytes of paths in one ScanInventory. Paths can be 4 KiB long, and etcd refuses a
+// request above 1.5 MiB.
+const maxChunkBytes = 512 << 10
+
+// maxEntryPath bounds one path in an inventory: PATH_MAX, each byte escaped.
+const maxEntryPath = 16 << 10
+
+// inventory is what this worker has seen, as it will be written in chunks.
+type inventory struct {
+	opts      Options
+	entries   []v1alpha1.InventoryEntry
+	index     map[string]int // path → position in entries
+	inFlight  map[string]int32
+	attempts  map[string]int32 // of earlier pods
+	death     string
+	total     *int32
+	startedAt metav1.Time
+	chunks    []chunk
+	dirty     bool
+	flushedAt time.Time
+}
+
+// chunk is one ScanInventory object: entries[from:to].
+type chunk struct {
+	from, to int
+	bytes    int
+	dirty    bool
+	version  string // resourceVersion; empty when not created yet
+	// annotations are the controller's; an update must not remove them.
+	annotations map[string]string
+}
+
+func newInventory(o Options) *inventory {
+	return &inventory{
+		opts:      o,
+		index:     map[string]int{},
+		inFlight:  map[string]int32{},
+		attempts:  map[string]int32{},
+		startedAt: metav1.NewTime(o.Now()),
+		chunks:    []chunk{{}},
+		dirty:     true,
+	}
+}
+
+func (in *inventory) labels() map[string]string {
+	return map[string]string{
+		v1alpha1.LabelScan:      v1alpha1.LabelValue(in.opts.ScanName),
+		v1alpha1.LabelScanUID:   in.opts.ScanUID,
+		v1alpha1.LabelRun:       in.opts.Run,
+		v1alpha1.LabelWorker:    strconv.Itoa(int(in.opts.Worker)),
+		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+	}
+}
+
+func (in *inventory) name(chunk int) string {
+	return fmt.Sprintf("%s-w%d-%d", in.opts.Job, in.opts.Worker, chunk)
+}
+
+// resume takes over a chunk that an earlier pod of this worker wrote. The entries are laid out
+// anew, so that their order does not depend on the order of the list.
+func (in *inventory) resume(old *v1alpha1.ScanInventory) {
+	for _, e := range old.Entries {
+		in.add(e)
+	}
+	for i := range in.chunks {
+		if in.name(i) == old.Name {
+			in.chunks[i].version, in.chunks[i].annotations = old.ResourceVersion, old.Annotations
+		}
+	}
+	if old.Name != in.name(0) {
+		return
+	}
+	in.death = old.Annotations[v1alpha1.AnnotationLastDeath]
+	if old.Worker.StartedAt != nil {
+		in.startedAt = *old.Worker.StartedAt
+	}
+	for _, f := range old.Worker.InFlight {
+		in.attempts[f.Path] = f.Attempts
+	}
+}
+
+func (in *inventory) listed(total int32) {
+	in.total = &total
+	in.dirty = true
+}
+
+func (in *inventory) begun(path string) {
+	in.inFlight[path] = in.attempts[path] + 1
+}
+
+func (in *inventory) entry(path string, outcome v1alpha1.EntryOutcome, report string) {
+	delete(in.inFlight, path)
+	delete(in.attempts, path)
+	if !slices.Contains(outcomes, outcome) {
+		outcome = v1alpha1.EntryFailed
+	}
+	in.add(v1alpha1.InventoryEntry{
+		Path:      printable.Truncate(path, maxEntryPath),
+		Outcome:   outcome,
+		Report:    report,
+		CheckedAt: metav1.NewTime(in.opts.Now()),
+	})
+}
+
+var outcomes = []v1alpha1.EntryOutcome{
+	v1alpha1.EntryScanned, v1alpha1.EntryUnchanged, v1alpha1.EntryFailed,
+	v1alpha1.EntryUnsupported, v1alpha1.EntryDenied, v1alpha1.EntryChanging,
+}
+
+// add appends an entry to the last chunk that has room, or replaces the entry of its path.
+func (in *inventory) add(e v1alpha1.InventoryEntry) {
+	in.dirty = true
+	if at, ok := in.index[e.Path]; ok {
+		in.entries[at] = e
+		for i := range in.chunks {
+			if c := &in.chunks[i]; c.from <= at && at < c.to {
+				c.dirty = true
+			}
+		}
+		return
+	}
+	last := &in.chunks[len(in.chunks)-1]
+	if last.to-last.from == v1alpha1.MaxInventoryEntries || last.bytes+len(e.Path) > maxChunkBytes && last.to > last.from {
+		in.chunks = append(in.chunks, chunk{from: len(in.entries), to: len(in.entries)})
+		last = &in.chunks[len(in.chunks)-1]
+	}
+	in.index[e.Path] = len(in.entries)
+	in.entries = append(in.entries, e)
+	last.to++
+	last.bytes += len(e.Path)
+	last.dirty = true
+}
+
+func (in *inventory) due(now time.Time, every time.Duration) bool {
+	return in.dirty && now.Sub(in.flushedAt) >= every
+}
+
+// worker is what every chunk repeats.
+func (in *inventory) worker() v1alpha1.InventoryWorker {
+	now := metav1.NewTime(in.opts.Now())
+	return v1alpha1.InventoryWorker{
+		Index:     in.opts.Worker,
+		Node:      in.opts.Node,
+		Done:      int32(len(in.entries)),
+		Total:     in.total,
+		InFlight:  in.suspects(),
+		StartedAt: &in.startedAt,
+		UpdatedAt: &now,
+	}
+}
+
+// suspects are the targets in flight, and those that killed an earlier pod and have no
+// outcome yet, worst first.
+func (in *inventory) suspects() []v1alpha1.InFlight {
+	all := map[string]int32{}
+	for path, n := range in.attempts {
+		all[path] = n
+	}
+	for path, n := range in.inFlight {
+		all[path] = n
+	}
+	list := make([]v1alpha1.InFlight, 0, len(all))
+	for path, n := range all {
+		list = append(list, v1alpha1.InFlight{Path: path, Attempts: n})
+	}
+	sort.Slice(list, func(i, j int) bool {
+		if list[i].Attempts != list[j].Attempts {
+			return list[i].Attempts > list[j].Attempts
+		}
+		return list[i].Path < list[j].Path
+	})
+	const most = 64 // the API's bound
+	return list[:min(len(list), most)]
+}
+
+// object builds the ScanInventory of a chunk.
+func (in *inventory) object(i int) *v1alpha1.ScanInventory {
+	c := in.chunks[i]
+	return &v1alpha1.ScanInventory{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:       in.opts.Namespace,
+			Name:            in.name(i),
+			ResourceVersion: c.version,
+			Labels:          in.labels(),
+			Annotations:     c.annotations,
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: v1alpha1.GroupVersion.String(),
+				Kind:       "SIFScan",
+				Name:       in.opts.ScanName,
+				UID:        types.UID(in.opts.ScanUID),
+			}},
+		},
+		Worker:  in.worker(),
+		Entries: in.entries[c.from:c.to],
+	}
+}
+
+// flush writes the chunks that changed. The first chunk goes last, for it says how far the
+// worker is: nobody must read there of an entry that is not stored.
+func (r *Reporter) flush(ctx context.Context) error {
+	in := r.inventory
+	for i := len(in.chunks) - 1; i >= 0; i-- {
+		c := &in.chunks[i]
+		if !c.dirty && !(i == 0 && in.dirty) {
+			continue
+		}
+		err := retry(ctx, func(ctx context.Context) error { return r.writeChunk(ctx, i) })
+		if err != nil {
+			return fmt.Errorf("write ScanInventory %s: %w", in.name(i), err)
+		}
+		c.dirty = false
+	}
+	in.dirty = false
+	in.flushedAt = r.opts.Now()
+	return nil
+}
+
+// writeChunk creates or updates a chunk. An object that is there although we did not know is
+// from an earlier try whose answer was lost, or was annotated by the controller meanwhile: if
+// it is ours the next try goes over it.
+func (r *Reporter) writeChunk(ctx context.Context, i int) error {
+	c := &r.inventory.chunks[i]
+	obj := r.inventory.object(i)
+	var err error
+	if c.version == "" {
+		err = r.api.Create(ctx, obj)
+	} else {
+		err = r.api.Update(ctx, obj)
+	}
+	switch {
+	case err == nil:
+		c.version = obj.ResourceVersion
+		return nil
+	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return errors.Join(errAgain, err, r.refresh(ctx, i))
+	}
+	return err
+}
+
+// refresh learns the version and the annotations of the object that has a chunk's name.
+func (r *Reporter) refresh(ctx context.Context, i int) error {
+	c := &r.inventory.chunks[i]
+	current := &v1alpha1.ScanInventory{}
+	err := r.api.Get(ctx, types.NamespacedName{Namespace: r.opts.Namespace, Name: r.inventory.name(i)}, current)
+	if apierrors.IsNotFound(err) {
+		c.version = ""
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !ownedBy(current.OwnerReferences, types.UID(r.opts.ScanUID)) {
+		return &refused{fmt.Sprintf("ScanInventory %s belongs to another SIFScan; delete it", current.Name)}
+	}
+	c.version, c.annotations = current.ResourceVersion, current.Annotations
+	return nil
+}

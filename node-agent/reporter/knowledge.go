@@ -1,0 +1,145 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reporter
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/handover"
+)
+
+// pageSize of lists: a page of ScanReport metadata is about half a MiB.
+const pageSize = 500
+
+// knownReport is what the metadata of a report of this claim tells.
+type knownReport struct {
+	identity  string
+	outcome   string
+	artifacts string
+}
+
+// budget is what a namespace's artifacts take of etcd.
+type budget struct{ used int64 }
+
+// maxArtifactBytes is the budget of a namespace. Etcd's default quota is 2 GiB for the whole
+// cluster; peers grew it by 800 MiB with reports alone.
+const maxArtifactBytes = 64 << 20
+
+func (b budget) allows(n int64) bool { return b.used+n <= maxArtifactBytes }
+
+// learn reads what the API knows of this claim's images, and what earlier pods of this worker
+// have done. Only metadata of reports is read: identity and artifacts are annotations.
+func (r *Reporter) learn(ctx context.Context) error {
+	err := retry(ctx, func(ctx context.Context) error {
+		r.known, r.budget = map[string]knownReport{}, budget{}
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
+		return r.pages(ctx, list, nil, func() {
+			for i := range list.Items {
+				r.learnReport(&list.Items[i])
+			}
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return retry(ctx, func(ctx context.Context) error {
+		r.inventory = newInventory(r.opts)
+		list := &v1alpha1.ScanInventoryList{}
+		return r.pages(ctx, list, client.MatchingLabels(r.inventory.labels()), func() {
+			for i := range list.Items {
+				r.inventory.resume(&list.Items[i])
+			}
+		})
+	})
+}
+
+// pages lists all of a kind in the namespace, page by page.
+func (r *Reporter) pages(ctx context.Context, list client.ObjectList, match client.MatchingLabels, each func()) error {
+	for token := ""; ; {
+		opts := []client.ListOption{client.InNamespace(r.opts.Namespace), client.Limit(pageSize), client.Continue(token)}
+		if match != nil {
+			opts = append(opts, match)
+		}
+		if err := r.api.List(ctx, list, opts...); err != nil {
+			return err
+		}
+		each()
+		if token = list.GetContinue(); token == "" {
+			return nil
+		}
+	}
+}
+
+func (r *Reporter) learnReport(m *metav1.PartialObjectMetadata) {
+	a := m.Annotations
+	name, bytes := splitArtifacts(a[v1alpha1.AnnotationArtifacts])
+	r.budget.used += bytes
+	if !ownedBy(m.OwnerReferences, types.UID(r.opts.ClaimUID)) {
+		return
+	}
+	r.known[m.Name] = knownReport{
+		identity:  a[v1alpha1.AnnotationIdentity],
+		outcome:   a[v1alpha1.AnnotationOutcome],
+		artifacts: name,
+	}
+}
+
+func ownedBy(refs []metav1.OwnerReference, uid types.UID) bool {
+	for _, ref := range refs {
+		if ref.UID == uid {
+			return true
+		}
+	}
+	return false
+}
+
+// splitArtifacts parses the annotation: name/bytes.
+func splitArtifacts(v string) (name string, bytes int64) {
+	name, size, _ := strings.Cut(v, "/")
+	bytes, err := strconv.ParseInt(size, 10, 64)
+	if err != nil || bytes < 0 {
+		return name, 0
+	}
+	return name, bytes
+}
+
+// tellKnown yields what the scanner needs to know before it begins.
+func (r *Reporter) tellKnown(yield func(handover.Known) error) error {
+	o := r.opts
+	lines := []handover.Known{
+		{Volume: &handover.KnownVolume{ClaimName: o.ClaimName, ClaimUID: o.ClaimUID, SubPath: o.SubPath}},
+		{Death: r.inventory.death},
+	}
+	for path, attempts := range r.inventory.attempts {
+		lines = append(lines, handover.Known{InFlight: &v1alpha1.InFlight{Path: path, Attempts: attempts}})
+	}
+	for _, e := range r.inventory.entries {
+		lines = append(lines, handover.Known{Entry: &handover.KnownEntry{Path: e.Path, Outcome: e.Outcome}})
+	}
+	for _, line := range lines {
+		if err := yield(line); err != nil {
+			return err
+		}
+	}
+	if o.Rescan == v1alpha1.RescanAlways {
+		return nil
+	}
+	for name, k := range r.known {
+		if k.outcome != v1alpha1.OutcomeScanned || k.identity == "" {
+			continue // a failure is tried again: what refused it may have changed outside of the file
+		}
+		if err := yield(handover.Known{Report: &handover.KnownReport{Name: name, Identity: k.identity}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

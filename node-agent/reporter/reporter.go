@@ -1,0 +1,163 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package reporter is the half of a scan pod that talks to the API server. It uploads each
+// result the moment the scanner renamed it into place, keeps the run's ScanInventory, and
+// tells the scanner what the API already knows. It never touches the target, and treats what
+// the scanner wrote as written by an attacker.
+package reporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/handover"
+)
+
+// Options say whose results are reported, and where.
+type Options struct {
+	// Namespace of the SIFScan, the claim, and every object written.
+	Namespace string
+	// Node this pod runs on.
+	Node string
+	// Scan names the SIFScan, Run its run.
+	ScanName, ScanUID, Run string
+	// Job is the name of the Job: inventories are named after it.
+	Job string
+	// Worker is this pod's index in the run.
+	Worker int32
+	// Claim names the volume; SubPath is the folder of it that is mounted.
+	ClaimName, ClaimUID, SubPath string
+	// Engine and ScanTypes are part of a report's name.
+	Engine    string
+	ScanTypes []string
+	// Artifacts says where documents are kept.
+	Artifacts v1alpha1.ArtifactStore
+	// Rescan says whether reports of earlier runs count as known.
+	Rescan v1alpha1.RescanPolicy
+	// FlushEvery is the shortest time between two writes of the inventory while the scan is
+	// under way. Default: 10 s.
+	FlushEvery time.Duration
+	// Grace is how long the reporter goes on after it was told to end. Default: 100 s, less
+	// than the pod's 120.
+	Grace time.Duration
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+func (o *Options) setDefaults() {
+	if o.FlushEvery == 0 {
+		o.FlushEvery = 10 * time.Second
+	}
+	if o.Grace == 0 {
+		o.Grace = 100 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+// Reporter is the reporter of one scan pod.
+type Reporter struct {
+	opts      Options
+	api       client.Client
+	hand      *handover.Reporter
+	log       logr.Logger
+	known     map[string]knownReport
+	budget    budget
+	inventory *inventory
+}
+
+// Run reports until ctx ends, which is when the pod's main container has ended and the kubelet
+// ends its sidecars. What is left in the results is then still reported, within Grace.
+func Run(ctx context.Context, api client.Client, resultsDir, stateDir string, opts Options, log logr.Logger) error {
+	opts.setDefaults()
+	hand, err := handover.OpenReporter(resultsDir, stateDir)
+	if err != nil {
+		return err
+	}
+	defer hand.Close()
+	r := &Reporter{opts: opts, api: api, hand: hand, log: log, inventory: newInventory(opts)}
+
+	work, stop := withGrace(ctx, opts.Grace)
+	defer stop()
+	if err := r.learn(work); err != nil {
+		return fmt.Errorf("read what the cluster knows of claim %s: %w", opts.ClaimName, err)
+	}
+	if err := hand.TellKnown(r.tellKnown); err != nil {
+		return err
+	}
+	log.Info("ready", "claim", opts.ClaimName, "knownReports", len(r.known), "doneBefore", len(r.inventory.entries))
+
+	if err := hand.Follow(ctx, r.handler(work), func() error { return r.flushIfDue(work) }); err != nil {
+		return err
+	}
+	// The scanner is gone: what it left is all there will ever be.
+	return errors.Join(hand.Next(r.handler(work)), r.flush(work))
+}
+
+// withGrace returns a context that outlives ctx by grace.
+func withGrace(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(grace, cancel)
+		context.AfterFunc(work, func() { t.Stop() })
+	})
+	return work, func() { unhook(); cancel() }
+}
+
+func (r *Reporter) handler(ctx context.Context) func(handover.Event) error {
+	return func(e handover.Event) error { return r.handle(ctx, e) }
+}
+
+// handle turns one event of the scanner into what the API shows.
+func (r *Reporter) handle(ctx context.Context, e handover.Event) error {
+	switch e.Type {
+	case handover.EventListed:
+		r.inventory.listed(e.Total)
+	case handover.EventBegun:
+		r.inventory.begun(e.Path)
+	case handover.EventEntry:
+		return r.entry(ctx, e)
+	case handover.EventFinished:
+		if err := r.flush(ctx); err != nil {
+			return err
+		}
+		return r.hand.Ack(handover.Ack{Finished: true})
+	}
+	return nil
+}
+
+// entry stores a target's result, if it has one, and its outcome.
+func (r *Reporter) entry(ctx context.Context, e handover.Event) error {
+	if e.Folder == "" || r.hand.Acked(handover.Ack{Folder: e.Folder}) {
+		r.inventory.entry(e.Path, e.Outcome, e.Report)
+		return nil
+	}
+	ack := handover.Ack{Folder: e.Folder}
+	name, err := r.store(ctx, e)
+	switch {
+	case err == nil:
+		r.inventory.entry(e.Path, e.Outcome, name)
+	case ctx.Err() != nil:
+		return err
+	default:
+		r.log.Error(err, "a result cannot be stored", "path", e.Path)
+		r.inventory.entry(e.Path, v1alpha1.EntryFailed, "")
+		ack.Error = err.Error()
+	}
+	return r.hand.Ack(ack)
+}
+
+func (r *Reporter) flushIfDue(ctx context.Context) error {
+	if !r.inventory.due(r.opts.Now(), r.opts.FlushEvery) {
+		return nil
+	}
+	return r.flush(ctx)
+}
