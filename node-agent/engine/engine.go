@@ -1,0 +1,162 @@
+// Package engine defines what every scan engine of the agent takes and returns: a root file system goes in, packages,
+// documents and an explained failure come out. The engines themselves live in the folders below; this package imports
+// none of them.
+package engine
+
+import (
+	"context"
+	"time"
+
+	scalibrfs "github.com/google/osv-scalibr/fs"
+)
+
+// Engine scans one image. An implementation is safe for concurrent use unless it says otherwise.
+type Engine interface {
+	// Name is the engine's name in the API: "native", "qscanner" or "trivy".
+	Name() string
+	// Scan returns the image's inventory. A failure is an *Error whenever the engine knows its reason; when ctx ends,
+	// the error wraps ctx.Err() and the engine holds no file of t.Root any more.
+	Scan(ctx context.Context, t Target) (*Result, error)
+}
+
+// Format is a document a scan is asked for.
+type Format string
+
+// The formats of the field spec.scanner.formats and of node-agent's flag --formats.
+const (
+	FormatJSON      Format = "json"
+	FormatSPDX      Format = "spdx"
+	FormatCycloneDX Format = "cyclonedx"
+)
+
+// Names under which documents appear in Result.Documents and in a result folder.
+const (
+	InventoryFile = "inventory.json"
+	SPDXFile      = "sbom.spdx.json"
+	CycloneDXFile = "sbom.cdx.json"
+)
+
+// ScanType is a kind of thing to look for.
+type ScanType string
+
+// The scan types of the field spec.scanner.scanTypes.
+const (
+	ScanPackages    ScanType = "pkg"
+	ScanFileInsight ScanType = "fileinsight"
+	ScanSecrets     ScanType = "secret"
+)
+
+// Target is one image, opened for reading.
+type Target struct {
+	// Root is the image's root directory. It resolves the image's symbolic links inside itself and never lets one lead
+	// out; its regular files implement io.ReaderAt. It may be read after Scan returned an error, never after the caller
+	// closed it.
+	Root scalibrfs.FS
+	// DisplayName is the path (or reference) the user knows the image by. Documents name the image so.
+	DisplayName string
+	// Architecture is the image's architecture in Go's spelling ("amd64"); empty when it is not known.
+	Architecture string
+	// ScanTypes says what to look for; empty means packages.
+	ScanTypes []ScanType
+	// Formats lists the documents to make; empty means none.
+	Formats []Format
+	// ExcludeDirs are directories of the image that are not entered, absolute or relative to Root ("/opt/data").
+	ExcludeDirs []string
+	// CreatedAt is the time documents carry. Equal targets with equal times make equal bytes.
+	CreatedAt time.Time
+}
+
+// Wants tells whether the target asks for a document of format f.
+func (t Target) Wants(f Format) bool {
+	for _, have := range t.Formats {
+		if have == f {
+			return true
+		}
+	}
+	return false
+}
+
+// Scans tells whether the target asks for scan type s.
+func (t Target) Scans(s ScanType) bool {
+	if len(t.ScanTypes) == 0 {
+		return s == ScanPackages
+	}
+	for _, have := range t.ScanTypes {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}
+
+// OS is the operating system an image says it is, from its os-release file. All strings are printable.
+type OS struct {
+	// Family is ID of os-release ("debian", "rhel"); empty when the image names no operating system.
+	Family string `json:"family,omitempty"`
+	// Version is VERSION_ID ("12"), or BUILD_ID for distributions that only roll.
+	Version string `json:"version,omitempty"`
+	// Name is PRETTY_NAME, or NAME and Version.
+	Name string `json:"name,omitempty"`
+	// Codename is VERSION_CODENAME ("bookworm").
+	Codename string `json:"codename,omitempty"`
+	// CPE is CPE_NAME.
+	CPE string `json:"cpe,omitempty"`
+}
+
+// Known tells whether the image names an operating system.
+func (o OS) Known() bool { return o.Family != "" || o.Name != "" }
+
+// Package is one installed package. All strings are printable; lists are sorted.
+type Package struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Type is the package URL's type ("deb", "pypi", "golang").
+	Type string `json:"type"`
+	// PURL is the package URL with qualifiers; never empty.
+	PURL string `json:"purl"`
+	// Ecosystem is OSV's name of the package's ecosystem ("Debian:12", "PyPI"); empty where OSV has none.
+	Ecosystem string `json:"ecosystem,omitempty"`
+	// SourceName and SourceVersion name the source package a binary package was built from, where it differs from the
+	// package itself: Debian's, Ubuntu's and Alpine's advisories speak of source packages.
+	SourceName    string `json:"sourceName,omitempty"`
+	SourceVersion string `json:"sourceVersion,omitempty"`
+	// Architecture as the package's own database spells it ("amd64", "x86_64").
+	Architecture string `json:"architecture,omitempty"`
+	// Licenses as the package declares them, not normalised; at most 16.
+	Licenses []string `json:"licenses,omitempty"`
+	// Locations are the files that told of the package, relative to the image's root; at most 16.
+	Locations []string `json:"locations"`
+	// FoundBy names the extractors that found it.
+	FoundBy []string `json:"foundBy"`
+}
+
+// Warning is a part of the image the engine could not assess, and why.
+type Warning struct {
+	// Path is relative to the image's root; empty when the warning is about the whole image.
+	Path string `json:"path,omitempty"`
+	// Message says what could not be read and why. Printable, at most 512 bytes.
+	Message string `json:"message"`
+}
+
+// Result is what a finished scan found.
+type Result struct {
+	// EngineVersion is the version of the engine itself.
+	EngineVersion string
+	OS            OS
+	// Packages are sorted by type, name, version and package URL; a package URL appears once.
+	Packages []Package
+	// Documents maps a file name (InventoryFile, SPDXFile, …) to its content.
+	Documents map[string][]byte
+	// Warnings are sorted by path; at most MaxWarnings. A result with warnings about paths is partial.
+	Warnings []Warning
+	// DroppedWarnings counts the warnings beyond MaxWarnings.
+	DroppedWarnings int
+	// BytesRead counts bytes of file content read from the image.
+	BytesRead int64
+	// FilesVisited counts directory entries seen.
+	FilesVisited int64
+}
+
+// MaxWarnings is the number of warnings a result keeps. A broken image has thousands of the same kind; fifty show what is
+// wrong, and a report must stay small.
+const MaxWarnings = 50

@@ -1,0 +1,228 @@
+package native
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/native/rpmdb/rpmdbtest"
+)
+
+// artefact is a kind of evidence for packages, an image that holds it, and what the scan of the image must list.
+type artefact struct {
+	name  string
+	image func(t testing.TB) tree
+	want  []string // package URLs, sorted
+}
+
+var openssl = rpmdbtest.Package{
+	Name: "openssl-libs", Version: "3.0.7", Release: "27.el9", Epoch: 1, Arch: "x86_64",
+	SourceRPM: "openssl-3.0.7-27.el9.src.rpm", License: "ASL 2.0", Padding: 2 * rpmdbtest.PageSize,
+}
+
+const rockyRelease = "ID='rocky'\nVERSION_ID='9.4'\nPRETTY_NAME='Rocky Linux 9.4'\n"
+
+const rockyOpenSSL = "pkg:rpm/rocky/openssl-libs@3.0.7-27.el9?arch=x86_64&distro=rocky-9.4&epoch=1&sourcerpm=openssl-3.0.7-27.el9.src.rpm"
+
+func artefacts() []artefact {
+	return slices.Concat(osArtefacts(), languageArtefacts())
+}
+
+func osArtefacts() []artefact {
+	rocky := func(name string, db []byte) func(testing.TB) tree {
+		return func(testing.TB) tree {
+			return newTree().file("etc/os-release", rockyRelease).file(name, string(db))
+		}
+	}
+	return []artefact{
+		{
+			name: "dpkg status",
+			image: func(testing.TB) tree {
+				return debianTree().file("var/lib/dpkg/status", `Package: libssl3
+Status: install ok installed
+Architecture: amd64
+Source: openssl
+Version: 3.0.11-1~deb12u2
+
+Package: removed
+Status: deinstall ok config-files
+Version: 1
+
+`)
+			},
+			want: []string{"pkg:deb/debian/libssl3@3.0.11-1~deb12u2?arch=amd64&distro=bookworm&source=openssl"},
+		},
+		{
+			name: "dpkg status.d (distroless)",
+			image: func(testing.TB) tree {
+				return debianTree().file("var/lib/dpkg/status.d/tzdata", "Package: tzdata\nVersion: 2024a-0+deb12u1\nArchitecture: all\n\n")
+			},
+			want: []string{"pkg:deb/debian/tzdata@2024a-0%2Bdeb12u1?arch=all&distro=bookworm"},
+		},
+		{name: "rpm, SQLite", image: rocky("var/lib/rpm/rpmdb.sqlite", rpmdbtest.SQLite(openssl)), want: []string{rockyOpenSSL}},
+		{name: "rpm, ndb", image: rocky("usr/lib/sysimage/rpm/Packages.db", rpmdbtest.NDB(openssl)), want: []string{rockyOpenSSL}},
+		{name: "rpm, Berkeley DB", image: rocky("var/lib/rpm/Packages", rpmdbtest.BDB(binary.LittleEndian, openssl)), want: []string{rockyOpenSSL}},
+		{
+			name: "apk installed",
+			image: func(testing.TB) tree {
+				return newTree().file("etc/os-release", "ID=alpine\nVERSION_ID=3.19.1\n").
+					file("lib/apk/db/installed", "C:Q1abc=\nP:libcrypto3\nV:3.1.4-r5\nA:x86_64\no:openssl\nL:Apache-2.0\n\n")
+			},
+			want: []string{"pkg:apk/alpine/libcrypto3@3.1.4-r5?arch=x86_64&distro=3.19.1&origin=openssl"},
+		},
+	}
+}
+
+func languageArtefacts() []artefact {
+	const requests = "Metadata-Version: 2.1\nName: requests\nVersion: 2.31.0\n\n"
+	in := func(name, text string) func(testing.TB) tree {
+		return func(testing.TB) tree { return newTree().file(name, text) }
+	}
+	return []artefact{
+		{name: "Python dist-info", image: in("opt/app/lib/python3.11/site-packages/requests-2.31.0.dist-info/METADATA", requests), want: []string{"pkg:pypi/requests@2.31.0"}},
+		{name: "Python egg-info directory", image: in("usr/lib/python3/dist-packages/requests.egg-info/PKG-INFO", requests), want: []string{"pkg:pypi/requests@2.31.0"}},
+		{name: "Python egg-info file", image: in("usr/lib/python3/dist-packages/requests-2.31.0.egg-info", requests), want: []string{"pkg:pypi/requests@2.31.0"}},
+		{
+			name: "Python egg, zipped",
+			image: func(t testing.TB) tree {
+				return newTree().file("opt/requests-2.31.0-py3.11.egg", string(archiveOf(t, "EGG-INFO/PKG-INFO", requests)))
+			},
+			want: []string{"pkg:pypi/requests@2.31.0"},
+		},
+		{
+			name: "Python wheel",
+			image: func(t testing.TB) tree {
+				return newTree().file("opt/requests-2.31.0-py3-none-any.whl", string(archiveOf(t, "requests-2.31.0.dist-info/METADATA", requests)))
+			},
+			want: []string{"pkg:pypi/requests@2.31.0"},
+		},
+		{
+			name: "Node package.json in node_modules",
+			image: func(testing.TB) tree {
+				return newTree().
+					file("app/package.json", `{"name":"app","version":"1.0.0"}`).
+					file("app/node_modules/lodash/package.json", `{"name":"lodash","version":"4.17.20"}`).
+					file("app/node_modules/@babel/core/package.json", `{"name":"@babel/core","version":"7.1.0"}`).
+					file("app/node_modules/lodash/test/fixture/package.json", `{"name":"fixture","version":"0.0.1"}`)
+			},
+			want: []string{"pkg:npm/%40babel/core@7.1.0", "pkg:npm/lodash@4.17.20"},
+		},
+		{
+			name: "Java archives, nested",
+			image: func(t testing.TB) tree {
+				inner := archiveOf(t, "META-INF/maven/org.apache.logging.log4j/log4j-core/pom.properties",
+					"groupId=org.apache.logging.log4j\nartifactId=log4j-core\nversion=2.14.1\n")
+				return newTree().file("opt/app.war", string(archiveOf(t,
+					"META-INF/maven/com.example/app/pom.properties", "groupId=com.example\nartifactId=app\nversion=1.2\n",
+					"WEB-INF/lib/log4j-core-2.14.1.jar", string(inner))))
+			},
+			want: []string{"pkg:maven/com.example/app@1.2", "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1"},
+		},
+		{
+			name:  ".NET deps.json",
+			image: in("app/app.deps.json", `{"runtimeTarget":{"name":".NETCoreApp,Version=v8.0"},"libraries":{"Newtonsoft.Json/12.0.1":{"type":"package"}}}`),
+			want:  []string{"pkg:nuget/Newtonsoft.Json@12.0.1"},
+		},
+		{
+			name:  ".NET packages.config",
+			image: in("app/packages.config", `<?xml version="1.0"?><packages><package id="Newtonsoft.Json" version="12.0.1"/></packages>`),
+			want:  []string{"pkg:nuget/Newtonsoft.Json@12.0.1"},
+		},
+		{
+			name:  ".NET packages.lock.json",
+			image: in("app/packages.lock.json", `{"version":1,"dependencies":{"net8.0":{"Newtonsoft.Json":{"type":"Direct","resolved":"12.0.1"}}}}`),
+			want:  []string{"pkg:nuget/Newtonsoft.Json@12.0.1"},
+		},
+		{
+			name: "Ruby gemspec",
+			image: in("usr/lib/ruby/gems/3.1.0/specifications/rack-2.2.3.gemspec", `Gem::Specification.new do |s|
+  s.name = "rack".freeze
+  s.version = "2.2.3"
+end
+`),
+			want: []string{"pkg:gem/rack@2.2.3"},
+		},
+		{
+			name:  "Rust Cargo.lock",
+			image: in("src/Cargo.lock", "version = 3\n\n[[package]]\nname = \"time\"\nversion = \"0.1.43\"\n"),
+			want:  []string{"pkg:cargo/time@0.1.43"},
+		},
+		{
+			name: "Rust binary built with cargo-auditable",
+			image: func(t testing.TB) tree {
+				return newTree().executable("usr/local/bin/tool", auditable(t,
+					cargoPackage{Name: "tool", Version: "1.0.0"},
+					cargoPackage{Name: "time", Version: "0.1.43", Kind: "runtime"},
+					cargoPackage{Name: "cc", Version: "1.0.0", Kind: "build"}))
+			},
+			want: []string{"pkg:cargo/time@0.1.43", "pkg:cargo/tool@1.0.0"},
+		},
+		{
+			name: "Go binary",
+			image: func(testing.TB) tree {
+				return newTree().executable("usr/local/bin/tool", goBinary("go1.21.3", "example.com/tool", "golang.org/x/net v0.7.0"))
+			},
+			want: []string{"pkg:golang/example.com/tool@%28devel%29", "pkg:golang/go@1.21.3", "pkg:golang/golang.org/x/net@0.7.0"},
+		},
+		{
+			name:  "PHP composer.lock",
+			image: in("app/composer.lock", `{"packages":[{"name":"monolog/monolog","version":"2.0.0"}],"packages-dev":[]}`),
+			want:  []string{"pkg:composer/monolog/monolog@2.0.0"},
+		},
+		{
+			name: "spack",
+			image: in("opt/spack/linux/zlib-1.2.11-abc/.spack/spec.json",
+				`{"spec":{"nodes":[{"name":"zlib","version":"1.2.11","arch":{"platform":"linux","platform_os":"debian12","target":"x86_64"},"hash":"abc"}]}}`),
+			want: []string{"pkg:spack/zlib@1.2.11"},
+		},
+		{
+			name:  "Julia Manifest.toml",
+			image: in("opt/julia/environments/v1.10/Manifest.toml", "[[deps.JSON]]\nversion = \"0.21.4\"\nuuid = \"682c06a0-de6a-54ab-a142-c8b1cf79cde6\"\n"),
+			want:  []string{"pkg:julia/JSON@0.21.4"},
+		},
+	}
+}
+
+func TestEveryArtefactGivesItsPackages(t *testing.T) {
+	for _, a := range artefacts() {
+		t.Run(a.name, func(t *testing.T) {
+			result := mustScan(t, engine.Target{Root: a.image(t).fs()})
+			if diff := cmp.Diff(a.want, purls(result)); diff != "" {
+				t.Errorf("packages (-want +got):\n%s", diff)
+			}
+			if len(result.Warnings) > 0 {
+				t.Errorf("warnings: %v", result.Warnings)
+			}
+		})
+	}
+}
+
+func mustScan(t testing.TB, target engine.Target) *engine.Result {
+	t.Helper()
+	e, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if target.DisplayName == "" {
+		target.DisplayName = "/images/test.sif"
+	}
+	target.CreatedAt = created
+	result, err := e.Scan(context.Background(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func purls(r *engine.Result) []string {
+	var list []string
+	for _, p := range r.Packages {
+		list = append(list, p.PURL)
+	}
+	slices.Sort(list)
+	return list
+}

@@ -1,0 +1,118 @@
+// Package native is the scan engine that needs nothing but itself: osv-scalibr's extractors, chosen one by one, over the
+// agent's own reader of the image. It writes no file and starts no process; it reads the image in place and holds no more of
+// it than the file under an extractor's eyes.
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/osv-scalibr/extractor/filesystem"
+	scalibrfs "github.com/google/osv-scalibr/fs"
+	"github.com/google/osv-scalibr/log"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/osrelease"
+)
+
+// Name is the engine's name in the API.
+const Name = "native"
+
+// Version is the engine's version: that of osv-scalibr, then the number of our own set of extractors, which grows whenever
+// the same image may give another inventory. Reports keep it, and an image is scanned again when it changes.
+const Version = "osv-scalibr-0.5.3+1"
+
+// Engine is the native engine. It is safe for concurrent use.
+type Engine struct{ rules []rule }
+
+var _ engine.Engine = (*Engine)(nil)
+
+// New returns the engine.
+func New() (*Engine, error) {
+	// scalibr logs through one global logger, to the standard error stream and with text from the image unescaped. What
+	// matters comes back as warnings.
+	log.SetLogger(silent{})
+	rules, err := newRules()
+	if err != nil {
+		return nil, fmt.Errorf("set up the native engine: %w", err)
+	}
+	return &Engine{rules: rules}, nil
+}
+
+// Name returns "native".
+func (e *Engine) Name() string { return Name }
+
+// Scan lists the packages of an image. A file that cannot be read or parsed is a warning. It fails with EmptyInventory when
+// the image names no operating system and holds no package, with DeadlineExceeded when ctx's deadline passes, and with
+// ctx.Err() when ctx is cancelled.
+func (e *Engine) Scan(ctx context.Context, t engine.Target) (*engine.Result, error) {
+	s := newScan(ctx, t)
+	result := &engine.Result{EngineVersion: Version, OS: osrelease.Read(t.Root)}
+	if t.Scans(engine.ScanPackages) {
+		packages, err := s.packages(e.rules)
+		if err != nil {
+			return nil, failed(ctx, t, err)
+		}
+		result.Packages = packages
+		if len(packages) == 0 && !result.OS.Known() {
+			return nil, &engine.Error{Reason: v1alpha1.ReasonEmptyInventory, Message: fmt.Sprintf(
+				"%s has no os-release file and no package of any kind among %d files: it is empty, its data lies in a part that was not read, or it is no root file system",
+				engine.Text(t.DisplayName, 256), s.visited.Load())}
+		}
+		if len(packages) == 0 {
+			s.warn("", fmt.Sprintf("%s, but no package database and no language package was found: nothing in it could be assessed", result.OS.Name))
+		}
+	}
+	result.Warnings, result.DroppedWarnings = s.warnings.list()
+	result.BytesRead, result.FilesVisited = s.bytes.Load(), s.visited.Load()
+	documents, err := makeDocuments(t, result)
+	if err != nil {
+		return nil, failed(ctx, t, err)
+	}
+	result.Documents = documents
+	return result, nil
+}
+
+// packages walks the image once with every extractor.
+func (s *scan) packages(rules []rule) ([]engine.Package, error) {
+	extractors := make([]filesystem.Extractor, len(rules))
+	for i, r := range rules {
+		extractors[i] = &guard{rule: r, scan: s}
+	}
+	inventory, _, err := filesystem.Run(s.ctx, &filesystem.Config{
+		Extractors: extractors,
+		// The empty path tells scalibr that there is no directory behind the file system it could open by itself.
+		ScanRoots: []*scalibrfs.ScanRoot{{FS: s.fs}},
+		Stats:     counter{s: s},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.convert(inventory.Packages), nil
+}
+
+func failed(ctx context.Context, t engine.Target, err error) error {
+	name := engine.Text(t.DisplayName, 256)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &engine.Error{Reason: v1alpha1.ReasonDeadlineExceeded, Err: ctx.Err(),
+			Message: fmt.Sprintf("the scan of %s did not end in time; raise spec.scanner.timeout", name)}
+	case ctx.Err() != nil:
+		return fmt.Errorf("scan %s: %w", name, ctx.Err())
+	}
+	return &engine.Error{Reason: v1alpha1.ReasonEngineFailed, Message: "the scan of " + name + " failed", Err: err}
+}
+
+// silent drops scalibr's log.
+type silent struct{}
+
+func (silent) Errorf(string, ...any) {}
+func (silent) Warnf(string, ...any)  {}
+func (silent) Infof(string, ...any)  {}
+func (silent) Debugf(string, ...any) {}
+func (silent) Error(...any)          {}
+func (silent) Warn(...any)           {}
+func (silent) Info(...any)           {}
+func (silent) Debug(...any)          {}
