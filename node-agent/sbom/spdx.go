@@ -78,7 +78,7 @@ func spdxOSPackage(os engine.OS) *spdx.Package {
 	if name == "" {
 		name = os.Name
 	}
-	x := spdxPackage(spdxOS, name, os.Version, "OPERATING-SYSTEM")
+	x := spdxPackage(spdxOS, name, os.Version, "OPERATING_SYSTEM")
 	x.PackageDescription = os.Name
 	return x
 }

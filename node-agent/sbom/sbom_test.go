@@ -1,0 +1,199 @@
+package sbom
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	cdx "github.com/CycloneDX/cyclonedx-go"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	spdxjson "github.com/spdx/tools-golang/json"
+
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+)
+
+const schemas = "../../test/schemas"
+
+func subject() Subject {
+	return Subject{
+		Name:         "/shared/containers/a.sif",
+		Architecture: "amd64",
+		CreatedAt:    time.Date(2026, 11, 1, 2, 3, 4, 5, time.FixedZone("CET", 3600)),
+		Scanner:      "native",
+		Version:      "1.2.3",
+		OS:           engine.OS{Family: "debian", Version: "12", Name: "Debian GNU/Linux 12 (bookworm)"},
+		Packages: []engine.Package{
+			{
+				Name: "libssl3", Version: "3.0.11-1", Type: "deb", PURL: "pkg:deb/debian/libssl3@3.0.11-1?arch=amd64&source=openssl",
+				SourceName: "openssl", Locations: []string{"var/lib/dpkg/status"}, FoundBy: []string{"os/dpkg"},
+			},
+			{
+				Name: `ev\x1b[31mil`, Version: "1", Type: "pypi", PURL: "pkg:pypi/ev%1B%5B31mil@1", Licenses: []string{"BSD & friends", "GPLv3+"},
+				Locations: []string{"a/METADATA", "b/METADATA"}, FoundBy: []string{"python/wheelegg"},
+			},
+		},
+	}
+}
+
+func mustMake(t testing.TB, f func(Subject) ([]byte, error), s Subject) []byte {
+	t.Helper()
+	data, err := f(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// schema compiles a schema file together with those of its folder it refers to.
+func schema(t testing.TB, folder, name string) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	files, err := filepath.Glob(filepath.Join(schemas, folder, "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no schema in %s: %v", folder, err)
+	}
+	var url string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := doc.(map[string]any)["$id"].(string)
+		if err := c.AddResource(id, doc); err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(file) == name {
+			url = id
+		}
+	}
+	compiled, err := c.Compile(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+func TestDocumentsAreValidByTheOfficialSchemas(t *testing.T) {
+	empty := subject()
+	empty.OS, empty.Packages, empty.Architecture = engine.OS{}, nil, ""
+	unnamed := subject()
+	unnamed.OS = engine.OS{Name: "Some Linux"}
+	tests := []struct {
+		name    string
+		make    func(Subject) ([]byte, error)
+		schema  *jsonschema.Schema
+		subject Subject
+	}{
+		{"SPDX 2.3", SPDX, schema(t, "spdx", "spdx-2.3.schema.json"), subject()},
+		{"SPDX 2.3 without packages and system", SPDX, schema(t, "spdx", "spdx-2.3.schema.json"), empty},
+		{"SPDX 2.3 of a system without an ID", SPDX, schema(t, "spdx", "spdx-2.3.schema.json"), unnamed},
+		{"CycloneDX 1.6", CycloneDX, schema(t, "cyclonedx", "bom-1.6.schema.json"), subject()},
+		{"CycloneDX 1.6 without packages and system", CycloneDX, schema(t, "cyclonedx", "bom-1.6.schema.json"), empty},
+		{"CycloneDX 1.6 of a system without an ID", CycloneDX, schema(t, "cyclonedx", "bom-1.6.schema.json"), unnamed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(mustMake(t, tt.make, tt.subject)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.schema.Validate(doc); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestTheSchemasRefuseWhatIsWrong(t *testing.T) {
+	var bom map[string]any
+	if err := json.Unmarshal(mustMake(t, CycloneDX, subject()), &bom); err != nil {
+		t.Fatal(err)
+	}
+	bom["serialNumber"] = "urn:uuid:no"
+	if schema(t, "cyclonedx", "bom-1.6.schema.json").Validate(bom) == nil {
+		t.Error("CycloneDX's schema accepts a wrong serial number")
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(mustMake(t, SPDX, subject()), &doc); err != nil {
+		t.Fatal(err)
+	}
+	delete(doc, "creationInfo")
+	if schema(t, "spdx", "spdx-2.3.schema.json").Validate(doc) == nil {
+		t.Error("SPDX's schema accepts a document without creation info")
+	}
+}
+
+func TestEverySPDXPackageHasItsURLAndBelongsToTheImage(t *testing.T) {
+	doc, err := spdxjson.Read(bytes.NewReader(mustMake(t, SPDX, subject())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if doc.CreationInfo.Created != "2026-11-01T01:03:04Z" {
+		t.Errorf("created = %s", doc.CreationInfo.Created)
+	}
+	contained := map[string]bool{}
+	for _, r := range doc.Relationships {
+		if r.Relationship == "CONTAINS" && r.RefA.ElementRefID == "Image" {
+			contained[string(r.RefB.ElementRefID)] = true
+		}
+	}
+	urls := map[string]bool{}
+	for _, p := range doc.Packages {
+		if p.PrimaryPackagePurpose == "LIBRARY" {
+			urls[p.PackageExternalReferences[0].Locator] = contained[string(p.PackageSPDXIdentifier)]
+		}
+	}
+	for _, p := range subject().Packages {
+		if !urls[p.PURL] {
+			t.Errorf("%s is missing or in no relation to the image", p.PURL)
+		}
+	}
+}
+
+func TestEveryCycloneDXComponentHasItsURL(t *testing.T) {
+	var bom cdx.BOM
+	if err := cdx.NewBOMDecoder(bytes.NewReader(mustMake(t, CycloneDX, subject())), cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
+		t.Fatal(err)
+	}
+	components := *bom.Components
+	if bom.SpecVersion != cdx.SpecVersion1_6 || bom.Metadata.Component.Name != subject().Name || len(components) != 3 {
+		t.Fatalf("document = %+v", bom)
+	}
+	if os := components[0]; os.Type != cdx.ComponentTypeOS || os.Name != "debian" || os.Version != "12" {
+		t.Errorf("operating system = %+v", os)
+	}
+	for i, p := range subject().Packages {
+		if components[i+1].PackageURL != p.PURL || components[i+1].BOMRef != p.PURL {
+			t.Errorf("component %d = %+v", i, components[i+1])
+		}
+	}
+}
+
+func TestIdentifiersFollowTheContent(t *testing.T) {
+	for name, f := range map[string]func(Subject) ([]byte, error){"SPDX": SPDX, "CycloneDX": CycloneDX} {
+		if a, b := mustMake(t, f, subject()), mustMake(t, f, subject()); !bytes.Equal(a, b) {
+			t.Errorf("%s: equal subjects gave different documents", name)
+		}
+	}
+	other := subject()
+	other.Packages[0].Version = "3.0.11-2"
+	a, err := subject().uuid()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := other.uuid()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a == b || strings.Count(a, "-") != 4 || len(a) != 36 {
+		t.Errorf("identifiers %s and %s", a, b)
+	}
+}
