@@ -51,11 +51,12 @@ const (
 
 	// Retried with a bounded back-off.
 
-	ReasonOOMKilled         = "OOMKilled"
-	ReasonEvicted           = "Evicted"
-	ReasonDeadlineExceeded  = "DeadlineExceeded"
-	ReasonReportUnavailable = "ReportUnavailable"
-	ReasonChanging          = "Changing"
+	ReasonOOMKilled          = "OOMKilled"
+	ReasonEvicted            = "Evicted"
+	ReasonDeadlineExceeded   = "DeadlineExceeded"
+	ReasonBackendUnreachable = "BackendUnreachable"
+	ReasonReportUnavailable  = "ReportUnavailable"
+	ReasonChanging           = "Changing"
 
 	// Notes on a finished run.
 

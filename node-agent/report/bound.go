@@ -34,7 +34,7 @@ var imageReasons = []string{
 	v1alpha1.ReasonCorruptImage, v1alpha1.ReasonUnsupported, v1alpha1.ReasonIncomplete,
 	v1alpha1.ReasonPermissionDenied, v1alpha1.ReasonEmptyInventory, v1alpha1.ReasonEngineFailed,
 	v1alpha1.ReasonOOMKilled, v1alpha1.ReasonEvicted, v1alpha1.ReasonDeadlineExceeded,
-	v1alpha1.ReasonChanging, v1alpha1.ReasonNoTargets,
+	v1alpha1.ReasonBackendUnreachable, v1alpha1.ReasonChanging, v1alpha1.ReasonNoTargets,
 }
 
 // Bound cuts a report to MaxBytes and to text that is safe to print. The report was written

@@ -1,0 +1,146 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
+	"github.com/sifscan/sifscan-operator/node-agent/report"
+	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
+	"github.com/sifscan/sifscan-operator/node-agent/volume"
+)
+
+// kindFile is the kind of a target that was not recognised as an image.
+const kindFile = "file"
+
+// targetOf describes the file at the path that users know.
+func targetOf(userPath string, info volume.Info) v1alpha1.ReportTarget {
+	t := v1alpha1.ReportTarget{
+		Kind:      kindFile,
+		Path:      printable.Escape(path.Clean(userPath)),
+		SizeBytes: info.Size,
+		UID:       int64(info.UID),
+		GID:       int64(info.GID),
+	}
+	if info.ModTime != 0 {
+		t.ModTime = &metav1.Time{Time: time.Unix(0, info.ModTime).UTC()}
+		t.Mode = fmt.Sprintf("%04o", info.Mode)
+	}
+	return t
+}
+
+// describe takes over what the image says of itself.
+func describe(r *v1alpha1.Report, info rootfs.Info) {
+	r.Target.Kind = info.Format
+	r.Target.Architecture = info.Architecture
+	img := &v1alpha1.ReportImage{Format: info.Format, Compression: info.Compression}
+	for _, p := range info.Partitions {
+		img.Partitions = append(img.Partitions, fmt.Sprintf("%s %s %d bytes", p.Type, p.FileSystem, p.SizeBytes))
+	}
+	for _, s := range info.Signatures {
+		img.Signatures = append(img.Signatures, strings.TrimSpace(s.Fingerprint+" "+s.Signs))
+	}
+	for k, v := range info.Labels {
+		if img.Labels == nil {
+			img.Labels = make(map[string]string, len(info.Labels))
+		}
+		img.Labels[printable.Escape(k)] = printable.Escape(v)
+	}
+	r.Image = img
+}
+
+// found takes over what the engine found. What it could not read makes the coverage partial.
+func (r *Result) found(f *engine.Result) {
+	r.Documents = f.Documents
+	r.Report.Scanner.Version = f.EngineVersion
+	if f.OS.Known() {
+		r.Report.OS = &v1alpha1.ReportOS{Family: f.OS.Family, Version: f.OS.Version, Name: f.OS.Name}
+	}
+	packages := int32(min(len(f.Packages), 1<<30))
+	// No vulnerability data is matched yet: every package is named as not assessed.
+	r.Report.Summary = &v1alpha1.Summary{Packages: packages, NotAssessed: packages}
+	r.Report.Outcome = v1alpha1.Outcome{Coverage: v1alpha1.CoverageComplete}
+	if n := len(f.Warnings) + f.DroppedWarnings; n > 0 {
+		r.Report.Outcome.Coverage = v1alpha1.CoveragePartial
+		first := f.Warnings[0]
+		r.Report.Outcome.Message = strings.TrimSpace(fmt.Sprintf("%d parts of the image were not assessed, first: %s %s", n, first.Path, first.Message))
+	}
+}
+
+// fail gives the result the reason of err. What was found before it stays.
+func (r *Result) fail(ctx context.Context, err error, timeout time.Duration) {
+	reason, message := explain(err)
+	if errors.Is(context.Cause(ctx), errTimeout) {
+		reason = v1alpha1.ReasonDeadlineExceeded
+		message = fmt.Sprintf("the scan took longer than %s; raise spec.scanner.timeout (--timeout)", timeout)
+	}
+	r.set(reason, message)
+}
+
+func (r *Result) set(reason, message string) {
+	r.Identity = ""
+	r.Outcome = outcomeOf(reason)
+	coverage := ""
+	if r.Report.Summary != nil {
+		coverage = v1alpha1.CoveragePartial
+	}
+	r.Report.Outcome = v1alpha1.Outcome{Reason: reason, Message: message, Coverage: coverage}
+}
+
+// explain returns an error's reason, and a message without the reason and the path, which
+// stand elsewhere in the report.
+func explain(err error) (reason, message string) {
+	var fromImage *rootfs.Error
+	var fromVolume *volume.Error
+	var fromEngine *engine.Error
+	switch {
+	case errors.As(err, &fromImage):
+		return fromImage.Reason, printable.Escape(fromImage.Message)
+	case errors.As(err, &fromVolume):
+		return fromVolume.Reason, fromVolume.Message
+	case errors.As(err, &fromEngine):
+		return string(fromEngine.Reason), fromEngine.Error()
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.ETIMEDOUT):
+		return v1alpha1.ReasonBackendUnreachable, "the volume's storage failed: " + printable.Escape(err.Error())
+	}
+	return v1alpha1.ReasonEngineFailed, printable.Escape(err.Error())
+}
+
+// outcomeOf sorts reasons into the outcomes that are counted.
+func outcomeOf(reason string) v1alpha1.EntryOutcome {
+	switch reason {
+	case "":
+		return v1alpha1.EntryScanned
+	case v1alpha1.ReasonUnsupported:
+		return v1alpha1.EntryUnsupported
+	case v1alpha1.ReasonPermissionDenied:
+		return v1alpha1.EntryDenied
+	case v1alpha1.ReasonChanging:
+		return v1alpha1.EntryChanging
+	}
+	return v1alpha1.EntryFailed
+}
+
+// settings is what besides the file itself decides what a scan finds: the documents asked
+// for, the engine with its version, and the database, of which there is none yet.
+func settings(engineName, version string, formats []engine.Format) string {
+	names := make([]string, len(formats))
+	for i, f := range formats {
+		names[i] = string(f)
+	}
+	slices.Sort(names)
+	return report.Hash(6, names...) + ":" + engineName + "-" + version + ":none"
+}

@@ -1,0 +1,125 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
+	"github.com/sifscan/sifscan-operator/node-agent/report"
+)
+
+// tmpPrefix begins the name of a folder that is not complete. No complete folder's name begins with a dot.
+const tmpPrefix = ".tmp-"
+
+// FolderName is the name of a target's result folder: its base name, cleaned to what every
+// shell and file system takes, and 8 hexadecimal digits of its path's hash.
+func FolderName(target string) string {
+	clean := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+			return c
+		}
+		return '_'
+	}, path.Base(target))
+	clean = strings.TrimLeft(clean, ".")
+	const longest = 100
+	if len(clean) > longest {
+		clean = clean[:longest]
+	}
+	if clean == "" {
+		clean = "_"
+	}
+	sum := sha256.Sum256([]byte(target))
+	return clean + "-" + hex.EncodeToString(sum[:4])
+}
+
+// writeFolder writes a result into dir as a folder that appears complete, taking the place of
+// an older one.
+func (r *Result) writeFolder(dir, name string) error {
+	tmp, err := os.MkdirTemp(dir, tmpPrefix)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	for document, content := range r.Documents {
+		if err := os.WriteFile(filepath.Join(tmp, filepath.Base(document)), content, 0o644); err != nil {
+			return err
+		}
+	}
+	body, err := json.MarshalIndent(r.scanReport(), "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(tmp, handover.ReportFile), append(body, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	return replace(tmp, filepath.Join(dir, name))
+}
+
+// replace renames tmp to final. Where final exists the two are exchanged, so that there is no
+// moment without a result; tmp is then the old one.
+func replace(tmp, final string) error {
+	err := os.Rename(tmp, final)
+	if !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.ENOTDIR) {
+		return err
+	}
+	err = unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, final, unix.RENAME_EXCHANGE)
+	if err == nil {
+		return nil
+	}
+	// NFS cannot exchange.
+	if err := os.RemoveAll(final); err != nil {
+		return err
+	}
+	return os.Rename(tmp, final)
+}
+
+// removeLeftovers removes what a run that was killed left in dir.
+func removeLeftovers(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, tmpPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := os.RemoveAll(name); err != nil {
+			return fmt.Errorf("remove what an earlier run left: %w", err)
+		}
+	}
+	return nil
+}
+
+// scanReport is the result as the object that the API would hold.
+func (r *Result) scanReport() *v1alpha1.ScanReport {
+	body := r.Report.DeepCopy()
+	report.Bound(body)
+	return &v1alpha1.ScanReport{
+		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScanReport"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: report.Subject{
+				Path:      printable.Escape(r.Report.Target.Path),
+				Engine:    r.Report.Scanner.Engine,
+				ScanTypes: []string{"pkg"},
+			}.Name(),
+			Annotations: report.Annotations(body),
+		},
+		Report: *body,
+	}
+}

@@ -1,0 +1,157 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package scan runs an engine over images and hands over what it found: to folders for a
+// person at a login node, or to the reporter of a scan pod. Both go the same way.
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
+	"github.com/sifscan/sifscan-operator/node-agent/volume"
+)
+
+// Scanner scans one image after the other with one engine.
+type Scanner struct {
+	Engine engine.Engine
+	// EngineVersion is part of an image's identity: another version may find other packages.
+	EngineVersion string
+	// Formats of the documents to make.
+	Formats []engine.Format
+	// Timeout of one image. Zero: none.
+	Timeout time.Duration
+	// Now is the clock.
+	Now func() time.Time
+	Log logr.Logger
+}
+
+// Result is what came of one image. There always is one: a failure is a result with a reason.
+type Result struct {
+	// Path relative to the volume, raw bytes.
+	Path      string
+	Outcome   v1alpha1.EntryOutcome
+	Report    v1alpha1.Report
+	Documents map[string][]byte
+	// Identity of the file when it was scanned; empty unless the outcome is scanned.
+	Identity string
+}
+
+// Image scans the image at path on a volume.
+func (s *Scanner) Image(ctx context.Context, root *volume.Root, t volume.Target) *Result {
+	start := s.Now()
+	r := s.newResult(root, t.Path, t.Info, start)
+	if s.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, errTimeout)
+		defer cancel()
+	}
+	err := s.open(ctx, root, t, r)
+	r.Report.Scanner.Duration = &metav1.Duration{Duration: s.Now().Sub(start).Round(time.Millisecond)}
+	if err != nil {
+		r.fail(ctx, err, s.Timeout)
+	}
+	return r
+}
+
+// Failure is the result of a target that could not be opened.
+func (s *Scanner) Failure(root *volume.Root, path string, info volume.Info, reason, message string) *Result {
+	r := s.newResult(root, path, info, s.Now())
+	r.set(reason, message)
+	return r
+}
+
+var errTimeout = errors.New("the image's time is up")
+
+func (s *Scanner) newResult(root *volume.Root, path string, info volume.Info, now time.Time) *Result {
+	return &Result{
+		Path:    path,
+		Outcome: v1alpha1.EntryScanned,
+		Report: v1alpha1.Report{
+			Target:     targetOf(root.UserPath(path), info),
+			Scanner:    v1alpha1.ReportScanner{Engine: s.Engine.Name(), Version: s.EngineVersion},
+			ObservedAt: metav1.NewTime(now),
+		},
+	}
+}
+
+// open scans the image into r. A panic while hostile content is parsed fails this image alone.
+func (s *Scanner) open(ctx context.Context, root *volume.Root, t volume.Target, r *Result) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log.Error(nil, "panic while an image was read", "path", r.Report.Target.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = &engine.Error{Reason: v1alpha1.ReasonEngineFailed, Message: "the agent has a defect that this image brings out; please report it with the agent's log"}
+		}
+	}()
+	file, err := root.Open(t.Path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r.Report.Target = targetOf(root.UserPath(t.Path), file.Info())
+
+	img, err := openImage(file)
+	if err != nil {
+		return err
+	}
+	describe(&r.Report, img.Info())
+	err = s.read(ctx, img, r)
+	r.Report.Scanner.BytesRead = img.BytesRead()
+	if !file.Unchanged() {
+		return &rootfs.Error{Reason: rootfs.ReasonChanging, Message: "the image was modified while it was read"}
+	}
+	if id := volume.Identity(file.Info()); err == nil && id != "" {
+		r.Identity = id + ":" + s.settings()
+	}
+	return err
+}
+
+// openImage opens the image that f is. A sandbox is opened through its descriptor: its path
+// could lead elsewhere by now.
+func openImage(f *volume.File) (*rootfs.Image, error) {
+	if f.Info().Kind == volume.Sandbox {
+		return rootfs.OpenDirectory(fmt.Sprintf("/proc/self/fd/%d", f.Descriptor().Fd()))
+	}
+	return rootfs.OpenFile(f.Descriptor())
+}
+
+// read runs the engine over the image's root file system.
+func (s *Scanner) read(ctx context.Context, img *rootfs.Image, r *Result) error {
+	fsys, err := img.FS(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := s.Engine.Scan(ctx, engine.Target{
+		Root:         fsys,
+		DisplayName:  r.Report.Target.Path,
+		Architecture: img.Info().Architecture,
+		Formats:      s.Formats,
+		CreatedAt:    r.Report.ObservedAt.Time,
+	})
+	if err != nil {
+		// A broken image explains why its engine failed better than the engine can.
+		if defect := fsys.Err(); defect != nil && ctx.Err() == nil {
+			return defect
+		}
+		return err
+	}
+	r.found(found)
+	if err := fsys.Err(); err != nil {
+		return err
+	}
+	return img.Incomplete()
+}
+
+// settings are what besides the file decides what a scan finds.
+func (s *Scanner) settings() string {
+	return settings(s.Engine.Name(), s.EngineVersion, s.Formats)
+}
