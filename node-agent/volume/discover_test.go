@@ -165,6 +165,15 @@ func TestDiscoverFollowsADirectoryLinkOnlyWhereItsNameIsWritten(t *testing.T) {
 	found, err = Discover(t.Context(), d.root("/shared"), Spec{Paths: []string{"**/current/**/*.sif"}, Exclude: []string{"x"}})
 	d.must(err)
 	want(t, "targets through a link to the top", paths(found), []string{"p/v2/a.sif", "q/v1/sub/b.sif"})
+
+	for i := range 50 {
+		d.link(fmt.Sprintf("many/%d/current", i), "../../p/v2")
+	}
+	found, err = Discover(t.Context(), d.root("/shared"), Spec{Paths: []string{"many/*/current/**"}})
+	d.must(err)
+	if found.Directories != 2 {
+		t.Errorf("50 links to one directory made the walk read %d directories, want many and p/v2 once", found.Directories)
+	}
 }
 
 func TestDiscoverNamesWhatIsNoImage(t *testing.T) {

@@ -107,7 +107,10 @@ func unquote(text string) (string, bool) {
 // to be done before a pattern can be followed directory by directory.
 func expandBraces(pattern string) ([]string, error) {
 	done, open := []string(nil), []string{pattern}
-	for len(open) > 0 {
+	for steps := 0; len(open) > 0; steps++ {
+		if steps > 4*maxAlternatives {
+			return nil, errors.New("has too many braces")
+		}
 		p := open[0]
 		open = open[1:]
 		start, commas, end := firstBraces(p)

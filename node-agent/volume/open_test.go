@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -272,6 +273,57 @@ func refuseOpenat2(t *testing.T, answer unix.Errno) {
 	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
 		t.Error(err)
 	}
+}
+
+// Somebody exchanges names, atomically and without pause, while they are being opened.
+func TestOpenIsNotFooledByNamesThatChangeMeanwhile(t *testing.T) {
+	outside := newDisk(t).files("dir/a.sif")
+	outside.must(os.WriteFile(outside.path("dir/a.sif"), []byte("secret"), 0o644))
+	d := newDisk(t).files("dir/a.sif").link("evil", outside.path("dir")).
+		files("file").fifo("fifo").link("out", outside.path("dir/a.sif"))
+	swap := func(stop <-chan struct{}, a, b string) {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := unix.Renameat2(unix.AT_FDCWD, d.path(a), unix.AT_FDCWD, d.path(b), unix.RENAME_EXCHANGE); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	}
+	bothWays(t, d, "/shared", func(t *testing.T, r *Root) {
+		stop := make(chan struct{})
+		var swappers sync.WaitGroup
+		for _, pair := range [][2]string{{"dir", "evil"}, {"file", "fifo"}, {"file", "out"}} {
+			swappers.Go(func() { swap(stop, pair[0], pair[1]) })
+		}
+		opened := 0
+		for range 3000 {
+			for _, path := range []string{"dir/a.sif", "evil/a.sif", "file", "fifo", "out"} {
+				f, err := r.Open(path)
+				if err != nil {
+					continue
+				}
+				opened++
+				var st unix.Stat_t
+				d.must(unix.Fstat(int(f.Descriptor().Fd()), &st))
+				content := make([]byte, 16)
+				n, _ := f.ReadAt(content, 0)
+				if !isRegular(&st) || string(content[:n]) == "secret" {
+					t.Errorf("%s opened %q, mode %o", path, content[:n], st.Mode)
+				}
+				f.Close()
+			}
+		}
+		close(stop)
+		swappers.Wait()
+		if opened == 0 {
+			t.Error("nothing was ever opened, so nothing was tested")
+		}
+	})
 }
 
 func TestUnchangedNoticesEveryWrite(t *testing.T) {
