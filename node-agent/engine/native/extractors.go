@@ -58,18 +58,18 @@ func newRules() ([]rule, error) {
 		{portage.New, rule{maxFile: maxText}},
 		{spack.New, rule{maxFile: maxText}},
 
-		{wheelegg.New, rule{maxFile: maxArchive}},
+		{wheelegg.New, rule{maxFile: maxArchive, check: checkPython}},
 		{packagejson.New, rule{maxFile: maxText, accept: inNodeModules}},
 		{depsjson.New, rule{maxFile: maxText}},
 		{packagesconfig.New, rule{maxFile: maxText}},
 		{packageslockjson.New, rule{maxFile: maxText}},
-		{archive.New, rule{maxFile: maxArchive}},
+		{archive.New, rule{maxFile: maxArchive, check: checkJava}},
 		{gobinary.New, rule{maxFile: maxBinary, accept: maybeBinary}},
 		{newCargoAuditable, rule{maxFile: maxBinary, accept: maybeBinary}},
-		{cargolock.New, rule{maxFile: maxText}},
+		{cargolock.New, rule{maxFile: maxText, check: checkTOML}},
 		{gemspec.New, rule{maxFile: maxText}},
 		{composerlock.New, rule{maxFile: maxText}},
-		{manifesttoml.New, rule{maxFile: maxText}},
+		{manifesttoml.New, rule{maxFile: maxText, check: checkTOML}},
 	}
 	rules := make([]rule, 0, len(specs))
 	for _, spec := range specs {

@@ -19,7 +19,7 @@ type rule struct {
 	// accept, if set, narrows the files the extractor is given.
 	accept func(filesystem.FileAPI) bool
 	// check, if set, looks for what would make the extractor use memory or stack without bound.
-	check func(r io.ReaderAt, size int64) error
+	check func(path string, r io.ReaderAt, size int64) error
 }
 
 type newExtractor func(*cpb.PluginConfig) (filesystem.Extractor, error)
@@ -66,7 +66,7 @@ func (g *guard) Extract(ctx context.Context, input *filesystem.ScanInput) (found
 		if !ok {
 			return inventory.Inventory{}, nil
 		}
-		if err := g.check(r, input.Info.Size()); err != nil {
+		if err := g.check(input.Path, r, input.Info.Size()); err != nil {
 			g.scan.warn(input.Path, fmt.Sprintf("not read by %s: %v", g.Name(), err))
 			return inventory.Inventory{}, nil
 		}
