@@ -74,6 +74,9 @@ func (l layout) containerd(p programs) component {
 	}
 }
 
+// proxyUser is who the API server is to the servers of aggregated APIs.
+const proxyUser = "front-proxy-client"
+
 func (l layout) apiServer(p programs) component {
 	return component{
 		name: "kube-apiserver",
@@ -97,13 +100,21 @@ func (l layout) apiServer(p programs) component {
 			"--kubelet-certificate-authority=" + l.pki("ca.crt"),
 			"--kubelet-client-certificate=" + l.pki("kube-apiserver-kubelet-client.crt"),
 			"--kubelet-client-key=" + l.pki("kube-apiserver-kubelet-client.key"),
+			// kube-apiserver passes requests for aggregated APIs on; without this authority, controllers complain every few seconds.
+			"--proxy-client-cert-file=" + l.pki("front-proxy/client.crt"),
+			"--proxy-client-key-file=" + l.pki("front-proxy/client.key"),
+			"--requestheader-client-ca-file=" + l.pki("front-proxy/ca.crt"),
+			"--requestheader-allowed-names=" + proxyUser,
+			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+			"--requestheader-group-headers=X-Remote-Group",
+			"--requestheader-username-headers=X-Remote-User",
 			// The node's name is known to nobody.
 			"--kubelet-preferred-address-types=InternalIP",
 			"--allow-privileged",
 		},
 		files: []string{
 			l.pki("ca.crt"), l.pki("kube-apiserver.crt"), l.pki("kube-apiserver-kubelet-client.crt"),
-			l.pki("service-accounts.key"), l.pki("etcd/client.crt"),
+			l.pki("service-accounts.key"), l.pki("etcd/client.crt"), l.pki("front-proxy/client.crt"),
 		},
 	}
 }

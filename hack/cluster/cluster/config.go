@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/template"
 	"time"
 
@@ -80,27 +81,29 @@ func (l layout) configure(p programs, now time.Time) error {
 	return nil
 }
 
-// certify makes the two authorities and all certificates, and returns the kubeconfig files that carry those of clients.
+// certify makes the authorities and all certificates, and returns the kubeconfig files that carry those of clients.
 func (l layout) certify(now time.Time) (map[string][]byte, error) {
-	if err := l.certifyEtcd(now); err != nil {
-		return nil, err
-	}
 	if err := pki.EnsureKey(l.state("pki"), "service-accounts"); err != nil {
 		return nil, err
 	}
-	authority, err := pki.EnsureAuthority(l.state("pki"), "sifscan-"+l.name, now)
+	for name, requests := range l.certificates() {
+		authority, err := l.authority(name, now)
+		if err != nil {
+			return nil, err
+		}
+		for file, request := range requests {
+			if _, err := authority.Ensure(l.state("pki", name), file, request, now); err != nil {
+				return nil, err
+			}
+		}
+	}
+	authority, err := l.authority(clusterAuthority, now)
 	if err != nil {
 		return nil, err
 	}
-	for name, request := range l.certificates() {
-		if _, err := authority.Ensure(l.state("pki"), name, request, now); err != nil {
-			return nil, err
-		}
-	}
 	files := map[string][]byte{}
 	for file, request := range l.clients() {
-		name := "client-" + filepath.Base(file)
-		client, err := authority.Ensure(l.state("pki"), name, request, now)
+		client, err := authority.Ensure(l.state("pki"), "client-"+filepath.Base(file), request, now)
 		if err != nil {
 			return nil, err
 		}
@@ -109,20 +112,40 @@ func (l layout) certify(now time.Time) (map[string][]byte, error) {
 	return files, nil
 }
 
-// certificates are those that components read from files.
-func (l layout) certificates() map[string]pki.Request {
-	return map[string]pki.Request{
-		"kube-apiserver": {
-			CommonName: "kube-apiserver",
-			DNSNames: []string{
-				"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost",
+// The authorities, by their folder. etcd lets everybody in whom its authority has signed, and the API server believes a front proxy
+// whatever it says about its users: neither may be the authority of the cluster's users.
+const (
+	clusterAuthority = ""
+	etcdAuthority    = "etcd"
+	proxyAuthority   = "front-proxy"
+)
+
+func (l layout) authority(name string, now time.Time) (*pki.Authority, error) {
+	return pki.EnsureAuthority(l.state("pki", name), strings.TrimSuffix("sifscan-"+l.name+"-"+name, "-"), now)
+}
+
+// certificates are those that components read from files, by authority.
+func (l layout) certificates() map[string]map[string]pki.Request {
+	node, loopback := net.IP(l.node().Addr().AsSlice()), net.IPv4(127, 0, 0, 1)
+	return map[string]map[string]pki.Request{
+		clusterAuthority: {
+			"kube-apiserver": {
+				CommonName: "kube-apiserver",
+				DNSNames: []string{
+					"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost",
+				},
+				IPs:    []net.IP{node, l.apiService().AsSlice(), loopback},
+				Server: true,
 			},
-			IPs:    []net.IP{l.node().Addr().AsSlice(), l.apiService().AsSlice(), net.IPv4(127, 0, 0, 1)},
-			Server: true,
+			"kube-apiserver-kubelet-client": {CommonName: "kube-apiserver-kubelet-client", Organizations: []string{"system:masters"}},
+			"kubelet":                       {CommonName: nodeName, DNSNames: []string{nodeName}, IPs: []net.IP{node}, Server: true},
 		},
-		"kube-apiserver-kubelet-client": {CommonName: "kube-apiserver-kubelet-client", Organizations: []string{"system:masters"}},
-		"kubelet": {
-			CommonName: nodeName, DNSNames: []string{nodeName}, IPs: []net.IP{l.node().Addr().AsSlice()}, Server: true,
+		etcdAuthority: {
+			"server": {CommonName: "etcd", IPs: []net.IP{loopback}, Server: true},
+			"client": {CommonName: "kube-apiserver"},
+		},
+		proxyAuthority: {
+			"client": {CommonName: proxyUser},
 		},
 	}
 }
@@ -136,21 +159,6 @@ func (l layout) clients() map[string]pki.Request {
 		l.clientConfig("kube-proxy"):              {CommonName: "system:kube-proxy"},
 		l.clientConfig("kubelet"):                 {CommonName: "system:node:" + nodeName, Organizations: []string{"system:nodes"}},
 	}
-}
-
-// certifyEtcd uses an authority of its own: etcd lets everybody in whom its authority has signed.
-func (l layout) certifyEtcd(now time.Time) error {
-	directory := l.state("pki", "etcd")
-	authority, err := pki.EnsureAuthority(directory, "sifscan-"+l.name+"-etcd", now)
-	if err != nil {
-		return err
-	}
-	server := pki.Request{CommonName: "etcd", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, Server: true}
-	if _, err := authority.Ensure(directory, "server", server, now); err != nil {
-		return err
-	}
-	_, err = authority.Ensure(directory, "client", pki.Request{CommonName: "kube-apiserver"}, now)
-	return err
 }
 
 // writeChanged leaves a file alone that has the content already.

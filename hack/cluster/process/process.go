@@ -37,7 +37,8 @@ func Identify(pid int) (ID, error) {
 	return ID{PID: pid, StartTicks: stat.startTicks, Boot: strings.TrimSpace(string(boot))}, nil
 }
 
-// Alive reports whether the process still runs. A zombie does not: its parent may never collect it.
+// Alive reports whether the process still runs. A zombie does not, because its parent may never collect it, unless it has other
+// threads: the first thread of a killed process is a zombie while the others still hold its ports and files.
 func (id ID) Alive() bool {
 	if id.PID <= 0 {
 		return false
@@ -47,7 +48,7 @@ func (id ID) Alive() bool {
 		return false
 	}
 	stat, err := readStat(id.PID)
-	return err == nil && stat.state != 'Z' && stat.state != 'X'
+	return err == nil && (stat.threads > 1 || stat.state != 'Z' && stat.state != 'X')
 }
 
 // Signal sends a signal to the process and to no other; a process that is gone is no error.
@@ -85,6 +86,7 @@ func (id ID) Wait(ctx context.Context) error {
 // stat is what is needed of /proc/PID/stat.
 type stat struct {
 	state      byte
+	threads    uint64
 	startTicks uint64
 }
 
@@ -96,17 +98,20 @@ func readStat(pid int) (stat, error) {
 	return parseStat(data)
 }
 
-// parseStat reads fields 3 and 22 of proc(5)'s stat. They are counted from the last parenthesis, because the process chooses
+// parseStat reads fields 3, 20 and 22 of proc(5)'s stat. They are counted from the last parenthesis, because the process chooses
 // what stands between the parentheses.
 func parseStat(data []byte) (stat, error) {
-	end := bytes.LastIndexByte(data, ')')
-	fields := strings.Fields(string(data[end+1:]))
-	if end < 0 || len(fields) < 20 || len(fields[0]) != 1 {
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) < 20 || len(fields[0]) != 1 {
 		return stat{}, fmt.Errorf("unexpected content of a stat file: %q", data)
+	}
+	threads, err := strconv.ParseUint(fields[17], 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("number of threads in a stat file: %w", err)
 	}
 	ticks, err := strconv.ParseUint(fields[19], 10, 64)
 	if err != nil {
 		return stat{}, fmt.Errorf("start time in a stat file: %w", err)
 	}
-	return stat{state: fields[0][0], startTicks: ticks}, nil
+	return stat{state: fields[0][0], threads: threads, startTicks: ticks}, nil
 }

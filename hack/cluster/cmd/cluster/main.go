@@ -15,29 +15,35 @@ import (
 	"github.com/sifscan/sifscan-operator/hack/cluster/cluster"
 )
 
-const usage = `usage: cluster COMMAND [--name dev] [--repo DIR] [COMPONENT]
+const usage = `usage: cluster COMMAND [--name dev] [--repo DIR] [ARGUMENT…]
 
   up          start the cluster or what is missing of it; the last line of output is for the shell
   down        end the cluster and remove everything that belongs to it
   status      show its components; fails if it is not fit for use
   kubeconfig  print the path of the administrator's kubeconfig file
   kube-build  build etcd, kube-apiserver, kubectl and the others, and print their folder (for KUBEBUILDER_ASSETS)
-  stop        end one component in order and wait for it
-  kill        end one component with SIGKILL
-  start       start one component again
+  load        import OCI archives (arguments) into the node, unless it has the same images already
+  stop        end one component (argument) in order and wait for it
+  kill        end one component (argument) with SIGKILL
+  start       start one component (argument) again
 `
 
-// options are the flags of all commands, and the component for those that take one.
+// options are the flags of all commands, and the arguments of those that take some.
 type options struct {
-	name, repo, component string
+	name, repo string
+	arguments  []string
 }
 
 // command is what one word on the command line does.
 type command struct {
-	run func(context.Context, options) error
-	// root tells that it needs root and Linux; component that it takes the name of one.
-	root, component bool
+	run  func(context.Context, options) error
+	root bool // it needs root and Linux
+	// least and most bound the number of its arguments.
+	least, most int
 }
+
+// many is more archives than anybody has.
+const many = 100
 
 var commands = map[string]command{
 	"up":         {run: up, root: true},
@@ -45,9 +51,10 @@ var commands = map[string]command{
 	"status":     {run: status, root: true},
 	"kubeconfig": {run: kubeconfig},
 	"kube-build": {run: kubeBuild},
-	"stop":       {run: stop, root: true, component: true},
-	"kill":       {run: kill, root: true, component: true},
-	"start":      {run: start, root: true, component: true},
+	"load":       {run: load, root: true, least: 1, most: many},
+	"stop":       {run: stop, root: true, least: 1, most: 1},
+	"kill":       {run: kill, root: true, least: 1, most: 1},
+	"start":      {run: start, root: true, least: 1, most: 1},
 }
 
 var errUsage = errors.New("usage")
@@ -83,10 +90,10 @@ func run(ctx context.Context, arguments []string) error {
 	if flags.Parse(arguments[1:]) != nil {
 		return errUsage
 	}
-	if chosen.component != (flags.NArg() == 1) || flags.NArg() > 1 {
+	if flags.NArg() < chosen.least || flags.NArg() > chosen.most {
 		return errUsage
 	}
-	o.component = flags.Arg(0)
+	o.arguments = flags.Args()
 	if chosen.root {
 		if err := checkMachine(runtime.GOOS, os.Geteuid()); err != nil {
 			return err
@@ -151,9 +158,17 @@ func kubeBuild(ctx context.Context, o options) error {
 	return nil
 }
 
-func stop(ctx context.Context, o options) error  { return cluster.Stop(ctx, o.name, o.component) }
-func kill(ctx context.Context, o options) error  { return cluster.Kill(ctx, o.name, o.component) }
-func start(ctx context.Context, o options) error { return cluster.Start(ctx, o.name, o.component) }
+func load(ctx context.Context, o options) error {
+	repo, err := checkout(o.repo)
+	if err != nil {
+		return err
+	}
+	return cluster.Load(ctx, o.name, repo, o.arguments, say)
+}
+
+func stop(ctx context.Context, o options) error  { return cluster.Stop(ctx, o.name, o.arguments[0]) }
+func kill(ctx context.Context, o options) error  { return cluster.Kill(ctx, o.name, o.arguments[0]) }
+func start(ctx context.Context, o options) error { return cluster.Start(ctx, o.name, o.arguments[0]) }
 
 // checkout returns the folder of the repository: the one given, or the nearest above the working directory.
 func checkout(given string) (string, error) {
