@@ -19,6 +19,7 @@ var xattrPrefixes = [...]string{"user.", "trusted.", "security."}
 // xattrTable says where the extended attributes lie.
 type xattrTable struct {
 	start int64 // of the metadata blocks with names and values
+	end   int64
 	count uint32
 	index []int64
 }
@@ -46,9 +47,14 @@ func (r *Reader) readXattrTable() (xattrTable, error) {
 	if start < superblockSize || start > uint64(at) {
 		return t, corrupt("the xattrs start at %d, not before their table at %d", start, at)
 	}
-	t.start = int64(start)
 	var err error
 	t.index, err = r.readIndex("xattr", at+xattrHeaderSize, int64(t.count), xattrRecordSize)
+	t.start, t.end = int64(start), at
+	for _, record := range t.index {
+		if record > t.start {
+			t.end = min(t.end, record)
+		}
+	}
 	return t, err
 }
 
@@ -113,7 +119,7 @@ func (r *Reader) xattrCursor(ref uint64) (cursor, error) {
 	if block >= uint64(r.sb.xattrTable) {
 		return cursor{}, corrupt("xattr reference %#x points outside of the xattrs", ref)
 	}
-	return r.cursorAt(metaPos{r.xattrs.start + int64(block), int(ref & 0xffff)}, r.sb.xattrTable)
+	return r.cursorAt(metaPos{r.xattrs.start + int64(block), int(ref & 0xffff)}, r.xattrs.end)
 }
 
 func (r *Reader) readXattr(c *cursor) (Xattr, error) {
