@@ -24,11 +24,11 @@ type metaBlock struct {
 
 // metadata returns the metadata block at off, which must end at or before end.
 func (r *Reader) metadata(off, end int64) (metaBlock, error) {
-	if b, ok := r.meta.get(off); ok {
-		return b, nil
-	}
 	if off < superblockSize || off+metadataHeaderSize > end {
 		return metaBlock{}, corrupt("a metadata block at %d lies outside of its table, which ends at %d", off, end)
+	}
+	if b, ok := r.meta.get(off); ok {
+		return b, nil
 	}
 	s := r.scratch.Get().(*scratch)
 	defer r.scratch.Put(s)
