@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -73,6 +74,22 @@ Version: 1
 					file("lib/apk/db/installed", "C:Q1abc=\nP:libcrypto3\nV:3.1.4-r5\nA:x86_64\no:openssl\nL:Apache-2.0\n\n")
 			},
 			want: []string{"pkg:apk/alpine/libcrypto3@3.1.4-r5?arch=x86_64&distro=3.19.1&origin=openssl"},
+		},
+		{
+			name: "pacman",
+			image: func(testing.TB) tree {
+				return newTree().file("etc/os-release", "ID=arch\nBUILD_ID=rolling\n").
+					file("var/lib/pacman/local/zlib-1:1.3.1-2/desc", "%NAME%\nzlib\n\n%VERSION%\n1:1.3.1-2\n\n")
+			},
+			want: []string{"pkg:pacman/arch/zlib@1:1.3.1-2"},
+		},
+		{
+			name: "portage",
+			image: func(testing.TB) tree {
+				return newTree().file("etc/os-release", "ID=gentoo\nVERSION_ID=2.14\n").
+					file("var/db/pkg/sys-libs/zlib-1.3.1/PF", "zlib-1.3.1\n")
+			},
+			want: []string{"pkg:portage/gentoo/zlib@1.3.1?distro=2.14"},
 		},
 	}
 }
@@ -174,10 +191,47 @@ end
 			want:  []string{"pkg:composer/monolog/monolog@2.0.0"},
 		},
 		{
+			name:  "PHP installed.json, composer 2",
+			image: in("app/vendor/composer/installed.json", `{"packages":[{"name":"monolog/monolog","version":"v2.0.0","license":["MIT"]}],"dev":false}`),
+			want:  []string{"pkg:composer/monolog/monolog@2.0.0"},
+		},
+		{
+			name:  "PHP installed.json, composer 1",
+			image: in("app/vendor/composer/installed.json", `[{"name":"monolog/monolog","version":"1.25.0"}]`),
+			want:  []string{"pkg:composer/monolog/monolog@1.25.0"},
+		},
+		{
+			name: "conda base environment",
+			image: func(testing.TB) tree {
+				return newTree().
+					file("opt/conda/conda-meta/openssl-3.0.7-h0b41bf4_1.json", `{"name":"openssl","version":"3.0.7","build":"h0b41bf4_1","subdir":"linux-64","files":["lib/libssl.so.3"],"license":"Apache-2.0"}`).
+					file("opt/conda/conda-meta/requests-2.31.0-pyhd8ed1ab_0.json", `{"name":"requests","version":"2.31.0","build":"pyhd8ed1ab_0","subdir":"noarch","files":["site-packages/requests-2.31.0.dist-info/METADATA"]}`).
+					file("opt/conda/lib/python3.11/site-packages/requests-2.31.0.dist-info/METADATA", requests).
+					file("opt/conda/conda-meta/history", "==> 2026-01-01 <==")
+			},
+			want: []string{"pkg:conda/openssl@3.0.7?build=h0b41bf4_1&subdir=linux-64", "pkg:pypi/requests@2.31.0"},
+		},
+		{
+			name: "conda environment below envs",
+			image: in("opt/conda/envs/bio/conda-meta/samtools-1.17-hd87286a_2.json",
+				`{"name":"samtools","version":"1.17","build":"hd87286a_2","subdir":"linux-64","files":["bin/samtools"]}`),
+			want: []string{"pkg:conda/samtools@1.17?build=hd87286a_2&subdir=linux-64"},
+		},
+		{
 			name: "spack",
-			image: in("opt/spack/linux/zlib-1.2.11-abc/.spack/spec.json",
-				`{"spec":{"nodes":[{"name":"zlib","version":"1.2.11","arch":{"platform":"linux","platform_os":"debian12","target":"x86_64"},"hash":"abc"}]}}`),
-			want: []string{"pkg:spack/zlib@1.2.11"},
+			image: in("opt/spack/linux/hdf5-1.14.3-abc/.spack/spec.json",
+				`{"spec":{"_meta":{"version":4},"nodes":[{"name":"hdf5","version":"1.14.3","hash":"abc"},{"name":"cmake","version":"3.27.9","hash":"def"}]}}`),
+			want: []string{"pkg:spack/hdf5@1.14.3"},
+		},
+		{
+			name: "R package",
+			image: func(testing.TB) tree {
+				return newTree().
+					file("usr/local/lib/R/site-library/jsonlite/DESCRIPTION", "Package: jsonlite\nVersion: 1.8.8\nLicense: MIT + file LICENSE\nBuilt: R 4.3.1; x86_64-pc-linux-gnu; 2026-01-01; unix\n").
+					file("usr/local/lib/R/site-library/limma/DESCRIPTION", "Package: limma\nVersion: 3.58.1\nbiocViews: ExonArray,\n\tGeneExpression\nBuilt: R 4.3.1; ; 2026-01-01; unix\n").
+					file("src/notinstalled/DESCRIPTION", "Package: notinstalled\nVersion: 0.1\n")
+			},
+			want: []string{"pkg:bioconductor/limma@3.58.1", "pkg:cran/jsonlite@1.8.8"},
 		},
 		{
 			name:  "Julia Manifest.toml",
@@ -196,6 +250,21 @@ func TestEveryArtefactGivesItsPackages(t *testing.T) {
 			}
 			if len(result.Warnings) > 0 {
 				t.Errorf("warnings: %v", result.Warnings)
+			}
+		})
+	}
+}
+
+func TestEveryArtefactSurvivesBeingCutAnywhere(t *testing.T) {
+	for _, a := range artefacts() {
+		t.Run(a.name, func(t *testing.T) {
+			for _, part := range []int{0, 1, 2, 3, 5, 8, 13, 15} {
+				root := debianTree()
+				for name, file := range a.image(t) {
+					root[name] = &fstest.MapFile{Data: file.Data[:len(file.Data)*part/16], Mode: file.Mode}
+				}
+				root.file("etc/os-release", "ID=debian")
+				mustScan(t, engine.Target{Root: root.fs()})
 			}
 		})
 	}

@@ -10,11 +10,8 @@ import (
 	"fmt"
 	"io"
 
-	cpb "github.com/google/osv-scalibr/binary/proto/config_go_proto"
 	"github.com/google/osv-scalibr/extractor"
 	"github.com/google/osv-scalibr/extractor/filesystem"
-	"github.com/google/osv-scalibr/inventory"
-	"github.com/google/osv-scalibr/plugin"
 	"github.com/google/osv-scalibr/purl"
 )
 
@@ -26,40 +23,33 @@ const cargoSection = ".dep-v0"
 const maxCargoList = 8 * mib
 
 // cargoAuditable lists the crates a Linux binary was built from.
-type cargoAuditable struct{}
+var cargoAuditable = ours{name: "rust/cargoauditable", wants: anyFile, read: readCargoAuditable}
 
-func newCargoAuditable(*cpb.PluginConfig) (filesystem.Extractor, error) { return cargoAuditable{}, nil }
-
-func (cargoAuditable) Name() string                             { return "rust/cargoauditable" }
-func (cargoAuditable) Version() int                             { return 0 }
-func (cargoAuditable) Requirements() *plugin.Capabilities       { return &plugin.Capabilities{} }
-func (cargoAuditable) FileRequired(api filesystem.FileAPI) bool { return true }
-
-func (cargoAuditable) Extract(_ context.Context, input *filesystem.ScanInput) (inventory.Inventory, error) {
+func readCargoAuditable(_ context.Context, input *filesystem.ScanInput) ([]*extractor.Package, error) {
 	r, ok := input.Reader.(io.ReaderAt)
 	if !ok {
-		return inventory.Inventory{}, errors.ErrUnsupported
+		return nil, errors.ErrUnsupported
 	}
 	var magic [4]byte
 	if _, err := r.ReadAt(magic[:], 0); err != nil || string(magic[:]) != elf.ELFMAG {
-		return inventory.Inventory{}, nil
+		return nil, nil
 	}
 	binary, err := elf.NewFile(r)
 	if err != nil {
-		return inventory.Inventory{}, nil // a broken executable is no finding of ours
+		return nil, nil // a broken executable is no finding of ours
 	}
 	section := binary.Section(cargoSection)
 	if section == nil {
-		return inventory.Inventory{}, nil
+		return nil, nil
 	}
 	list, err := readCargoList(section)
 	if err != nil {
-		return inventory.Inventory{}, fmt.Errorf("section %s: %w", cargoSection, err)
+		return nil, fmt.Errorf("section %s: %w", cargoSection, err)
 	}
-	var found inventory.Inventory
+	var found []*extractor.Package
 	for _, p := range list {
 		if p.Kind == "" || p.Kind == "runtime" {
-			found.Packages = append(found.Packages, &extractor.Package{
+			found = append(found, &extractor.Package{
 				Name: p.Name, Version: p.Version, PURLType: purl.TypeCargo,
 				Location: extractor.LocationFromPath(input.Path),
 			})

@@ -23,7 +23,6 @@ import (
 	"github.com/google/osv-scalibr/extractor/filesystem/os/dpkg"
 	"github.com/google/osv-scalibr/extractor/filesystem/os/pacman"
 	"github.com/google/osv-scalibr/extractor/filesystem/os/portage"
-	"github.com/google/osv-scalibr/extractor/filesystem/os/spack"
 )
 
 const (
@@ -52,23 +51,26 @@ func newRules() ([]rule, error) {
 		rule
 	}{
 		{dpkg.New, rule{maxFile: maxStatus}},
-		{newRPM, rule{maxFile: gib}},
+		{rpm.make, rule{maxFile: gib}},
 		{apk.New, rule{maxFile: maxStatus}},
 		{pacman.New, rule{maxFile: maxText}},
 		{portage.New, rule{maxFile: maxText}},
-		{spack.New, rule{maxFile: maxText}},
+		{spackSpec.make, rule{maxFile: maxText}},
 
 		{wheelegg.New, rule{maxFile: maxArchive, check: checkPython}},
+		{conda.make, rule{maxFile: maxText}},
 		{packagejson.New, rule{maxFile: maxText, accept: inNodeModules}},
 		{depsjson.New, rule{maxFile: maxText}},
 		{packagesconfig.New, rule{maxFile: maxText}},
 		{packageslockjson.New, rule{maxFile: maxText}},
 		{archive.New, rule{maxFile: maxArchive, check: checkJava}},
 		{gobinary.New, rule{maxFile: maxBinary, accept: maybeBinary}},
-		{newCargoAuditable, rule{maxFile: maxBinary, accept: maybeBinary}},
+		{cargoAuditable.make, rule{maxFile: maxBinary, accept: maybeBinary}},
 		{cargolock.New, rule{maxFile: maxText, check: checkTOML}},
 		{gemspec.New, rule{maxFile: maxText}},
 		{composerlock.New, rule{maxFile: maxText}},
+		{composerInstalled.make, rule{maxFile: maxText}},
+		{rDescription.make, rule{maxFile: mib}},
 		{manifesttoml.New, rule{maxFile: maxText, check: checkTOML}},
 	}
 	rules := make([]rule, 0, len(specs))

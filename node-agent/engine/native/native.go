@@ -90,7 +90,8 @@ func (s *scan) packages(rules []rule) ([]engine.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.convert(inventory.Packages), nil
+	packages := s.convert(s.withoutOwned(withoutCondaTwins(inventory.Packages)))
+	return packages, s.ctx.Err() // what was read after ctx ended is not whole
 }
 
 func failed(ctx context.Context, t engine.Target, err error) error {

@@ -11,6 +11,7 @@ import (
 	dpkgmeta "github.com/google/osv-scalibr/extractor/filesystem/os/dpkg/metadata"
 	rpmmeta "github.com/google/osv-scalibr/extractor/filesystem/os/rpm/metadata"
 	"github.com/google/osv-scalibr/purl"
+	"github.com/ossf/osv-schema/bindings/go/osvconstants"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 )
@@ -71,6 +72,9 @@ func convertOne(x *extractor.Package) (*engine.Package, error) {
 		// scalibr adds where the package.json came from, "source=UNKNOWN". It is no part of the package's identity.
 		url.Qualifiers = nil
 	}
+	if m, ok := x.Metadata.(*condaMetadata); ok {
+		url.Qualifiers = condaQualifiers(m)
+	}
 	text := engine.Text(url.String(), maxPURL+1)
 	if len(text) > maxPURL {
 		return nil, fmt.Errorf("a package whose package URL is longer than %d bytes is not listed", maxPURL)
@@ -82,6 +86,9 @@ func convertOne(x *extractor.Package) (*engine.Package, error) {
 		PURL:      text,
 		Ecosystem: engine.Text(x.Ecosystem().String(), maxName),
 		FoundBy:   x.Plugins,
+	}
+	if url.Type == typeBioconductor {
+		p.Ecosystem = string(osvconstants.EcosystemBioconductor) // scalibr knows no package of it
 	}
 	describeSource(p, x.Metadata)
 	for _, license := range x.Licenses[:min(len(x.Licenses), maxLicenses)] {

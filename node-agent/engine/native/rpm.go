@@ -5,51 +5,42 @@ import (
 	"errors"
 	"io"
 	"path"
+	"slices"
 
-	cpb "github.com/google/osv-scalibr/binary/proto/config_go_proto"
 	"github.com/google/osv-scalibr/extractor"
 	"github.com/google/osv-scalibr/extractor/filesystem"
 	"github.com/google/osv-scalibr/extractor/filesystem/os/osrelease"
 	rpmmeta "github.com/google/osv-scalibr/extractor/filesystem/os/rpm/metadata"
-	"github.com/google/osv-scalibr/inventory"
-	"github.com/google/osv-scalibr/plugin"
 	"github.com/google/osv-scalibr/purl"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine/native/rpmdb"
 )
 
-// rpm lists the packages of RPM databases.
-type rpm struct{}
+var rpm = ours{name: "os/rpm", wants: isRPMDatabase, read: readRPM}
 
-func newRPM(*cpb.PluginConfig) (filesystem.Extractor, error) { return rpm{}, nil }
+// rpmDatabases are the places rpm has kept its database in: RHEL up to 8, RHEL 9 and SUSE, rpm-ostree; each with
+// the names of its three formats.
+var (
+	rpmDatabases     = []string{"var/lib/rpm/", "usr/lib/sysimage/rpm/", "usr/share/rpm/"}
+	rpmDatabaseNames = []string{"Packages", "Packages.db", "rpmdb.sqlite"}
+)
 
-func (rpm) Name() string                       { return "os/rpm" }
-func (rpm) Version() int                       { return 0 }
-func (rpm) Requirements() *plugin.Capabilities { return &plugin.Capabilities{} }
-
-// FileRequired accepts the databases in the directories rpm has used: RHEL up to 8, RHEL 9 and SUSE, rpm-ostree.
-func (rpm) FileRequired(api filesystem.FileAPI) bool {
-	switch path.Dir(api.Path()) {
-	case "var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm":
-		switch path.Base(api.Path()) {
-		case "Packages", "Packages.db", "rpmdb.sqlite":
-			return true
-		}
-	}
-	return false
+func isRPMDatabase(name string) bool {
+	dir, base := path.Split(name)
+	return slices.Contains(rpmDatabases, dir) && slices.Contains(rpmDatabaseNames, base)
 }
 
-// Extract lists the packages, also those before the place where a damaged database ends.
-func (rpm) Extract(ctx context.Context, input *filesystem.ScanInput) (inventory.Inventory, error) {
+// readRPM lists the packages, also those before the place where a damaged database ends.
+func readRPM(ctx context.Context, input *filesystem.ScanInput) ([]*extractor.Package, error) {
 	r, ok := input.Reader.(io.ReaderAt)
 	if !ok {
-		return inventory.Inventory{}, errors.ErrUnsupported
+		return nil, errors.ErrUnsupported
 	}
 	os, err := osrelease.GetOSRelease(input.FS)
 	if err != nil {
 		os = nil // the packages are there all the same, without an ecosystem
 	}
-	var found inventory.Inventory
+	var found []*extractor.Package
 	err = rpmdb.Read(ctx, r, input.Info.Size(), func(h rpmdb.Header) error {
 		p, err := h.Package()
 		if err != nil {
@@ -57,7 +48,7 @@ func (rpm) Extract(ctx context.Context, input *filesystem.ScanInput) (inventory.
 		}
 		// rpm keeps imported signing keys as packages of this name. They are no software.
 		if p.Name != "gpg-pubkey" {
-			found.Packages = append(found.Packages, rpmPackage(p, os, input.Path))
+			found = append(found, rpmPackage(p, os, input.Path))
 		}
 		return nil
 	})
