@@ -1,0 +1,61 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/controllers/sifscan"
+)
+
+// options are the manager's flags.
+type options struct {
+	operator       sifscan.OperatorConfig
+	leaderElection bool
+	metricsAddress string
+	healthAddress  string
+	log            zap.Options
+}
+
+// parse reads the command line. Identities are given in the form of the Namespace annotations
+// that override them, and are checked by the same code.
+func parse(args []string) (*options, error) {
+	o := &options{}
+	var user, group, groups string
+	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
+	flags.StringVar(&o.operator.AgentImage, "agent-image", "", "image of the node agent, which runs in every scan pod (required)")
+	flags.StringVar(&user, "run-as-user", "65532", "user id that reads volumes; a Namespace's annotation "+v1alpha1.AnnotationRunAsUser+" overrides it")
+	flags.StringVar(&group, "run-as-group", "65532", "group id that reads volumes; "+v1alpha1.AnnotationRunAsGroup+" overrides it")
+	flags.StringVar(&groups, "supplemental-groups", "", "more group ids, separated by commas; "+v1alpha1.AnnotationSupplementalGroups+" overrides them")
+	flags.BoolVar(&o.leaderElection, "leader-elect", false, "let one of several managers be at work at a time")
+	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", `address of the metrics, "0" for none`)
+	flags.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", `address of /healthz and /readyz, "0" for none`)
+	o.log.BindFlags(flags)
+	config.RegisterFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.operator.AgentImage == "" {
+		return nil, errors.New("--agent-image is missing: name the image of the node agent")
+	}
+	id, err := sifscan.Identity{}.Override(map[string]string{
+		v1alpha1.AnnotationRunAsUser:          user,
+		v1alpha1.AnnotationRunAsGroup:         group,
+		v1alpha1.AnnotationSupplementalGroups: groups,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--run-as-user, --run-as-group, --supplemental-groups: %w", err)
+	}
+	o.operator.Identity = id
+	return o, nil
+}

@@ -1,0 +1,115 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// cause is why something is not as it should be: a reason of the API, and words that say what to change.
+type cause struct{ reason, message string }
+
+// reasonOOMKilled is the runtime's word, in a container's status.
+const reasonOOMKilled = "OOMKilled"
+
+// Words of kubelet in a pod's status.reason.
+const (
+	podEvicted          = "Evicted"
+	podDeadlineExceeded = "DeadlineExceeded"
+	podNodeLost         = "NodeLost"
+	podNodeShutdown     = "NodeShutdown"
+	podTerminated       = "Terminated" // by a node that shuts down
+)
+
+// deathOf says why a failed pod failed; false when it has not failed.
+func deathOf(pod *corev1.Pod) (cause, bool) {
+	if pod == nil || pod.Status.Phase != corev1.PodFailed {
+		return cause{}, false
+	}
+	detail := printable(pod.Status.Message, maxDetail)
+	switch pod.Status.Reason {
+	case podEvicted:
+		return cause{v1alpha1.ReasonEvicted, fmt.Sprintf("kubelet evicted the scan pod from node %s: %s", pod.Spec.NodeName, detail)}, true
+	case podDeadlineExceeded:
+		return cause{v1alpha1.ReasonDeadlineExceeded, "the scan pod ran longer than it may: " + detail}, true
+	case podNodeLost, podNodeShutdown, podTerminated:
+		return cause{v1alpha1.ReasonEvicted, fmt.Sprintf("node %s went away under the scan pod: %s", pod.Spec.NodeName, detail)}, true
+	}
+	if c := podCondition(pod, corev1.DisruptionTarget); c != nil && c.Status == corev1.ConditionTrue {
+		return cause{v1alpha1.ReasonEvicted, fmt.Sprintf("the scan pod was taken from node %s (%s): %s",
+			pod.Spec.NodeName, printable(c.Reason, maxWord), printable(c.Message, maxDetail))}, true
+	}
+	if end := scannerEnd(pod); end != nil {
+		return containerDeath(pod, end), true
+	}
+	// Kubelet refused the pod after it was bound: OutOfcpu, NodeAffinity, UnexpectedAdmissionError.
+	return cause{v1alpha1.ReasonUnschedulable, fmt.Sprintf("node %s refused the scan pod (%s): %s",
+		pod.Spec.NodeName, printable(pod.Status.Reason, maxWord), detail)}, true
+}
+
+// containerDeath says why the scanner ended. Exit codes are those of node-agent scan.
+func containerDeath(pod *corev1.Pod, end *corev1.ContainerStateTerminated) cause {
+	const (
+		exitUnavailable = 1
+		signalled       = 128
+	)
+	switch {
+	case end.Reason == reasonOOMKilled:
+		return cause{v1alpha1.ReasonOOMKilled, outOfMemory(pod)}
+	case end.ExitCode == exitUsage:
+		return cause{v1alpha1.ReasonEngineFailed,
+			"the agent does not understand the operator's command line (exit code 2): use operator and agent images of the same version"}
+	case end.ExitCode == exitUnavailable:
+		message := "the results could not be stored in the API"
+		if v := verdictOf(pod); v.message != "" {
+			message += ": " + v.message
+		}
+		return cause{v1alpha1.ReasonReportUnavailable, message}
+	case end.ExitCode == 0:
+		return cause{v1alpha1.ReasonReportUnavailable, "the scanner ended well and the pod did not: the reporter failed; see its log"}
+	case end.ExitCode > signalled:
+		return cause{v1alpha1.ReasonEngineFailed, fmt.Sprintf("the scanner was ended by signal %d", end.ExitCode-signalled)}
+	}
+	return cause{v1alpha1.ReasonEngineFailed, fmt.Sprintf("the scanner ended with exit code %d (%s): %s",
+		end.ExitCode, printable(end.Reason, maxWord), printable(end.Message, maxDetail))}
+}
+
+// outOfMemory names the limit that was too low, and the next value to try.
+func outOfMemory(pod *corev1.Pod) string {
+	for i := range pod.Spec.Containers {
+		c := &pod.Spec.Containers[i]
+		limit, ok := c.Resources.Limits[corev1.ResourceMemory]
+		if c.Name != scannerContainer || !ok {
+			continue
+		}
+		next := resource.NewQuantity(2*limit.Value(), resource.BinarySI)
+		return fmt.Sprintf("the scanner needed more memory than its limit of %s: raise spec.resources.limits.memory, for instance to %s",
+			limit.String(), next)
+	}
+	return "the node ran out of memory under the scanner: set spec.resources.requests.memory"
+}
+
+// scannerEnd is how the scanner container ended; nil when it never ran.
+func scannerEnd(pod *corev1.Pod) *corev1.ContainerStateTerminated {
+	for i := range pod.Status.ContainerStatuses {
+		if s := &pod.Status.ContainerStatuses[i]; s.Name == scannerContainer {
+			return s.State.Terminated
+		}
+	}
+	return nil
+}
+
+func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == kind {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// Actions of Events: what the operator did, or was about to do.
+const (
+	actionScan   = "Scan"
+	actionResume = "Resume"
+)
+
+// Reasons of Events that are not reasons of conditions.
+const (
+	eventJobCreated   = "JobCreated"
+	eventJobRecreated = "JobRecreated"
+	eventResumed      = "Resumed"
+)
+
+// maxNote is the longest note of an Event (kubernetes, pkg/apis/core/validation/events.go).
+const maxNote = 1024
+
+// announcement is an Event that waits until the status it belongs to is written.
+type announcement struct{ kind, reason, action, note string }
+
+func (p *pass) tell(a announcement) { p.announcements = append(p.announcements, a) }
+
+// jobCreated says why there is a new Job.
+func jobCreated(p *pass) announcement {
+	name := JobName(p.scan.Name, p.run)
+	switch {
+	case p.scan.Status.StartTime == nil:
+		return announcement{corev1.EventTypeNormal, eventJobCreated, actionScan, "Created Job " + name}
+	case reasonOf(&p.before) == v1alpha1.ReasonSuspended:
+		return announcement{corev1.EventTypeNormal, eventResumed, actionResume, "Created Job " + name + " to resume the run"}
+	}
+	return announcement{corev1.EventTypeWarning, eventJobRecreated, actionResume,
+		"Job " + name + " was deleted before it had finished; created it again to resume the run"}
+}
+
+// emit tells what the status that was just written has new.
+func (r *Reconciler) emit(p *pass) {
+	for _, a := range p.announcements {
+		r.Events.Eventf(p.scan, nil, a.kind, a.reason, a.action, "%s", printable(a.note, maxNote))
+	}
+	ready := meta.FindStatusCondition(p.scan.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Reason == reasonOf(&p.before) && p.before.RunID == p.run {
+		return
+	}
+	r.Events.Eventf(p.scan, nil, severityOf(&p.scan.Status), ready.Reason, actionScan, "%s", printable(ready.Message, maxNote))
+}
+
+// severityOf is Warning for what somebody should look at.
+func severityOf(status *v1alpha1.SIFScanStatus) string {
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionDegraded, v1alpha1.ConditionPartial} {
+		if meta.IsStatusConditionTrue(status.Conditions, kind) {
+			return corev1.EventTypeWarning
+		}
+	}
+	switch reasonOf(status) {
+	case v1alpha1.ReasonOOMKilled, v1alpha1.ReasonEvicted, v1alpha1.ReasonEngineFailed, v1alpha1.ReasonReportUnavailable,
+		v1alpha1.ReasonImagePullFailed, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonNotAllowed:
+		return corev1.EventTypeWarning
+	}
+	return corev1.EventTypeNormal
+}

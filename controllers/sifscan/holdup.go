@@ -1,0 +1,86 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// holdup is what keeps a pod from working, since when.
+type holdup struct {
+	cause
+	since time.Time
+}
+
+// Kubelet's words for a container that waits (kubernetes, pkg/kubelet/images/types.go and
+// pkg/kubelet/kuberuntime/kuberuntime_container.go).
+var (
+	pullReasons = []string{
+		"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
+		"RegistryUnavailable", "SignatureValidationFailed",
+	}
+	startReasons = []string{"CreateContainerError", "RunContainerError", "StartError", "CrashLoopBackOff"}
+)
+
+const createConfigError = "CreateContainerConfigError"
+
+// holdupOf says what keeps an unfinished pod from working; false when nothing is known to.
+func holdupOf(pod *corev1.Pod) (holdup, bool) {
+	if pod == nil || ended(pod) {
+		return holdup{}, false
+	}
+	if c := podCondition(pod, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse {
+		return holdup{
+			cause{v1alpha1.ReasonUnschedulable, "no node takes the scan pod: " + printable(c.Message, maxDetail)},
+			c.LastTransitionTime.Time,
+		}, true
+	}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if s.State.Waiting == nil {
+			continue
+		}
+		if c, ok := waitingCause(pod, &s); ok {
+			return holdup{c, pod.CreationTimestamp.Time}, true
+		}
+	}
+	return holdup{}, false
+}
+
+func waitingCause(pod *corev1.Pod, s *corev1.ContainerStatus) (cause, bool) {
+	reason, detail := s.State.Waiting.Reason, printable(s.State.Waiting.Message, maxDetail)
+	switch {
+	case slices.Contains(pullReasons, reason):
+		return cause{v1alpha1.ReasonImagePullFailed, fmt.Sprintf("node %s cannot get image %s (%s): %s",
+			pod.Spec.NodeName, printable(s.Image, maxDetail), reason, detail)}, true
+	case reason == createConfigError && strings.Contains(detail, "subPath"):
+		// The mount is read-only, so kubelet cannot make the folder as it does elsewhere.
+		return cause{v1alpha1.ReasonVolumeNotFound, "spec.target.volume.subPath is not a folder of the volume: " + detail}, true
+	case reason == createConfigError:
+		return cause{v1alpha1.ReasonCredentialsMissing, "the scan pod refers to something that is not there: " + detail}, true
+	case s.Name == reporterContainer && reason == "CrashLoopBackOff":
+		return cause{v1alpha1.ReasonReportUnavailable, "the reporter keeps ending" + lastWords(s) + "; see its log"}, true
+	case slices.Contains(startReasons, reason):
+		return cause{v1alpha1.ReasonEngineFailed, fmt.Sprintf("container %s does not start (%s): %s", s.Name, reason, detail)}, true
+	}
+	return cause{}, false
+}
+
+func lastWords(s *corev1.ContainerStatus) string {
+	end := s.LastTerminationState.Terminated
+	if end == nil {
+		return ""
+	}
+	words := fmt.Sprintf(" with exit code %d", end.ExitCode)
+	if end.Message != "" {
+		words += ": " + printable(end.Message, maxDetail)
+	}
+	return words
+}

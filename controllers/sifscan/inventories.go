@@ -1,0 +1,77 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+var inventoryKind = v1alpha1.GroupVersion.WithKind("ScanInventory")
+
+func inventoryMetadataList() *metav1.PartialObjectMetadataList {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanInventoryList"))
+	return list
+}
+
+// removeOldInventories deletes the inventories of earlier runs once a newer one is finished.
+// Until then they are the last complete answer.
+func (r *Reconciler) removeOldInventories(ctx context.Context, p *pass) error {
+	list := inventoryMetadataList()
+	err := r.Client.List(ctx, list, client.InNamespace(p.scan.Namespace),
+		client.MatchingLabels{v1alpha1.LabelScanUID: string(p.scan.UID)})
+	if err != nil {
+		return fmt.Errorf("list ScanInventories: %w", err)
+	}
+	for i := range list.Items {
+		old := &list.Items[i]
+		if old.Labels[v1alpha1.LabelRun] == p.run {
+			continue
+		}
+		if err := r.Client.Delete(ctx, old); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete ScanInventory %s of an earlier run: %w", old.Name, err)
+		}
+	}
+	return nil
+}
+
+// recordDeath notes on a worker's first inventory why its pod died. The scanner cannot know: the
+// next pod's report of the image that killed it repeats this.
+func (r *Reconciler) recordDeath(ctx context.Context, p *pass, pod *corev1.Pod, why cause) error {
+	first := &metav1.PartialObjectMetadata{}
+	first.SetGroupVersionKind(inventoryKind)
+	key := types.NamespacedName{Namespace: pod.Namespace, Name: inventoryName(p.current.Name, workerOf(pod), 0)}
+	if err := r.Client.Get(ctx, key, first); err != nil {
+		return client.IgnoreNotFound(err) // it died before it had begun anything
+	}
+	text := printable(why.reason+": "+why.message, maxDetail)
+	if first.Labels[v1alpha1.LabelScanUID] != string(p.scan.UID) || first.Annotations[v1alpha1.AnnotationLastDeath] == text {
+		return nil
+	}
+	before := first.DeepCopy()
+	metav1.SetMetaDataAnnotation(&first.ObjectMeta, v1alpha1.AnnotationLastDeath, text)
+	if err := r.Client.Patch(ctx, first, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("annotate ScanInventory %s: %w", first.Name, conflict(err))
+	}
+	return nil
+}
+
+// workerOf returns the index that the Job controller gave a pod.
+func workerOf(pod *corev1.Pod) int32 {
+	index, err := strconv.ParseInt(pod.Annotations[batchv1.JobCompletionIndexAnnotation], 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int32(index)
+}

@@ -1,0 +1,85 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// workers of a run. Their number is part of what the inventories are checked against.
+const workers = 1
+
+// backoffLimit is how many pods of a run may die. An image that kills its pod is given up
+// after three attempts, so two such images are survived.
+const backoffLimit = 6
+
+// exitUsage is the scanner's exit code for a command line it does not understand. Operator and
+// agent image then differ in version, and trying again changes nothing.
+const exitUsage = 2
+
+// JobInputs is everything that a scan Job is made from.
+type JobInputs struct {
+	Scan     *v1alpha1.SIFScan
+	Run      string
+	Config   OperatorConfig
+	Identity Identity
+	// ClaimUID tells volumes apart that had the same name one after the other.
+	ClaimUID types.UID
+}
+
+// BuildJob returns the Job of a run. The same inputs give the same Job.
+func BuildJob(in JobInputs) *batchv1.Job {
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: in.Scan.Namespace,
+			Name:      JobName(in.Scan.Name, in.Run),
+			Labels:    in.labels(),
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: v1alpha1.GroupVersion.String(),
+				Kind:       "SIFScan",
+				Name:       in.Scan.Name,
+				UID:        in.Scan.UID,
+				Controller: ptr.To(true),
+			}},
+		},
+		Spec: batchv1.JobSpec{
+			CompletionMode: ptr.To(batchv1.IndexedCompletion),
+			Completions:    ptr.To[int32](workers),
+			Parallelism:    ptr.To[int32](workers),
+			BackoffLimit:   ptr.To[int32](backoffLimit),
+			// Two pods of one worker would write one inventory.
+			PodReplacementPolicy: ptr.To(batchv1.Failed),
+			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
+				// A drained node or a preemption is nobody's fault and uses no attempt.
+				Action: batchv1.PodFailurePolicyActionIgnore,
+				OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{
+					Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+				}},
+			}, {
+				Action: batchv1.PodFailurePolicyActionFailJob,
+				OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+					ContainerName: ptr.To(scannerContainer),
+					Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
+					Values:        []int32{exitUsage},
+				},
+			}}},
+			Template: in.podTemplate(),
+		},
+	}
+}
+
+func (in JobInputs) labels() map[string]string {
+	return map[string]string{
+		v1alpha1.LabelScan:      v1alpha1.LabelValue(in.Scan.Name),
+		v1alpha1.LabelScanUID:   string(in.Scan.UID),
+		v1alpha1.LabelRun:       in.Run,
+		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+	}
+}

@@ -1,0 +1,109 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// observe tells how far the run's Job is, or what it came to.
+func (r *Reconciler) observe(ctx context.Context, p *pass) (ctrl.Result, error) {
+	if p.scan.Status.StartTime == nil { // the operator ended between the Job and the status
+		p.scan.Status.StartTime = p.current.CreationTimestamp.DeepCopy()
+	}
+	t, err := r.tally(ctx, p.scan, p.run)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	p.record(t)
+	end, over := endOf(p.current)
+	switch {
+	case !over:
+		return r.follow(ctx, p, t)
+	case end.failed:
+		p.fail(t, end)
+	default:
+		if err := r.complete(ctx, p, t); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	p.scan.Status.CompletionTime = &end.at
+	return ctrl.Result{}, nil // the write of this status brings the SIFScan back, for what comes afterwards
+}
+
+// record puts the counts into the status once there are any.
+func (p *pass) record(t *tally) {
+	p.scan.Status.Inventories = t.chunks
+	if t.chunks > 0 {
+		p.scan.Status.Targets = t.targets.DeepCopy()
+	}
+}
+
+// follow tells what a run that is under way does or waits for.
+func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result, error) {
+	pod := latest(p.pods)
+	if why, dead := deathOf(pod); dead {
+		if err := r.recordDeath(ctx, p, pod, why); err != nil {
+			return ctrl.Result{}, err
+		}
+		waiting(why.reason, fmt.Sprintf("%s; a new pod takes up with %s", why.message, progressText(t))).apply(p.scan, p.now)
+		return ctrl.Result{}, nil
+	}
+	if held, ok := holdupOf(pod); ok {
+		return ctrl.Result{RequeueAfter: p.wait(held.cause, held.since)}, nil
+	}
+	message := "waiting for the Job's pod; if none comes, see kubectl describe job " + p.current.Name
+	if pod != nil {
+		message = progressText(t)
+	}
+	waiting(v1alpha1.ReasonRunning, message).apply(p.scan, p.now)
+	return ctrl.Result{}, nil
+}
+
+// complete judges a run whose Job completed. Leftovers of earlier scans go first: should the
+// operator end before the status is written, this is done again.
+func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
+	sum := &summing{covered: t.reports}
+	var sweep sweep
+	err := r.eachReport(ctx, p.scan, func(report *metav1.PartialObjectMetadata) {
+		sum.add(report)
+		sweep.add(report)
+	})
+	if err != nil {
+		return err
+	}
+	r.deleteSuperseded(ctx, sweep)
+	if len(t.reports) > 0 {
+		p.scan.Status.Summary = sum.summary.DeepCopy()
+	}
+	judge(evidence{
+		settings: resolve(&p.scan.Spec), tally: t, sum: sum, verdict: verdictOf(latest(p.pods)),
+	}).apply(p.scan, p.now)
+	return nil
+}
+
+// fail tells why the Job gave up. Reports that were finished stay.
+func (p *pass) fail(t *tally, end jobEnd) {
+	why, known := deathOf(latest(dead(p.pods)))
+	if !known {
+		why = cause{v1alpha1.ReasonReportUnavailable, fmt.Sprintf("the scan's Job failed (%s: %s) and no pod is left to say why",
+			printable(end.reason, maxWord), printable(end.message, maxDetail))}
+	}
+	stalled(why.reason, fmt.Sprintf("%s; given up with %s; %s, finished images are not read again",
+		why.message, progressText(t), again)).apply(p.scan, p.now)
+}
+
+// progressText says how far a run is.
+func progressText(t *tally) string {
+	if !t.listed() {
+		return "the images not all listed yet"
+	}
+	return fmt.Sprintf("%d of %s done", t.done(), counted(t.targets.Discovered, "image", "images"))
+}

@@ -1,0 +1,137 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// evidence is what is known of a run whose Job completed.
+type evidence struct {
+	settings settings
+	tally    *tally
+	sum      *summing
+	verdict  verdict
+}
+
+// rules decide what a completed run comes to; the first that applies does. A run is well only
+// when no rule before the last has an objection.
+var rules = []func(evidence) (health, bool){
+	unaccounted,
+	nothingReadable,
+	nothingFound,
+	reportsMissing,
+	wellEnded,
+}
+
+// judge says what a completed run comes to.
+func judge(e evidence) health {
+	for _, rule := range rules {
+		if h, ok := rule(e); ok {
+			return h
+		}
+	}
+	panic("wellEnded applies to every run")
+}
+
+// again tells how to start a run anew whose spec is as it should be.
+const again = "set the annotation " + v1alpha1.AnnotationRescanAt + " to a new value to scan again"
+
+// unaccounted: some target has no outcome.
+func unaccounted(e evidence) (health, bool) {
+	defect := e.tally.defect()
+	return stalled(v1alpha1.ReasonReportUnavailable,
+		"the scan's Job completed, but not every target is accounted for: "+defect+"; "+again), defect != ""
+}
+
+// nothingReadable: the scan's user may not read what was asked for.
+func nothingReadable(e evidence) (health, bool) {
+	t := e.tally.targets
+	message := e.verdict.message
+	if message == "" {
+		message = fmt.Sprintf("%s of claim %s may not be read by the scan's user",
+			counted(t.Denied, "file or directory", "files and directories"), e.settings.ClaimName)
+	}
+	message += "; ask an administrator for the annotations " + v1alpha1.AnnotationRunAsUser + " and " +
+		v1alpha1.AnnotationRunAsGroup + " on this Namespace, or for other permissions on the volume"
+	denied := t.Denied > 0 && t.Denied == t.Discovered ||
+		t.Discovered == 0 && e.verdict.reason == v1alpha1.ReasonPermissionDenied
+	return stalled(v1alpha1.ReasonPermissionDenied, message), denied
+}
+
+// nothingFound: a scan of nothing is a failure, or a typing error would pass for a clean fleet.
+func nothingFound(e evidence) (health, bool) {
+	message := e.verdict.message
+	if message == "" {
+		message = fmt.Sprintf("no image found on claim %s below %s: check spec.target.volume.paths, exclude and fileNames",
+			e.settings.ClaimName, printable(strings.Join(e.settings.Paths, ", "), maxDetail))
+	}
+	return stalled(v1alpha1.ReasonNoTargets, message), e.tally.targets.Discovered == 0
+}
+
+// reportsMissing: images count as read and what was read of them is not there.
+func reportsMissing(e evidence) (health, bool) {
+	n := e.sum.missing()
+	return stalled(v1alpha1.ReasonReportUnavailable, fmt.Sprintf("%s of this run: it may have been deleted; %s",
+		counted(n, "ScanReport is missing", "ScanReports are missing"), again)), n > 0
+}
+
+// wellEnded: every target is accounted for. Single images that were not read are notes.
+func wellEnded(e evidence) (health, bool) {
+	t := e.tally.targets
+	h := finished(v1alpha1.ReasonSucceeded, outcomeText(t))
+	if t.Failed+t.Unsupported > 0 {
+		h.degraded = degradedText(t)
+		h.reason = v1alpha1.ReasonDegraded
+	}
+	if t.Denied+t.Changing > 0 {
+		h.partial = partialText(t)
+		if h.degraded == "" {
+			h.reason = v1alpha1.ReasonPartial
+		}
+	}
+	if len(e.tally.reports) > 0 && e.sum.assessed == 0 {
+		h.reason = v1alpha1.ReasonNotAssessed
+		h.message += fmt.Sprintf("; %s inventoried, and no vulnerability database matched them: their findings are unknown, not zero",
+			counted(e.sum.summary.Packages, "package was", "packages were"))
+	}
+	return h, true
+}
+
+// outcomeText says in a line what came of the images.
+func outcomeText(t v1alpha1.TargetCounts) string {
+	var parts []string
+	for _, part := range []struct {
+		n    int32
+		word string
+	}{
+		{t.Scanned, "scanned"}, {t.Unchanged, "unchanged"}, {t.Failed, "failed"},
+		{t.Unsupported, "unsupported"}, {t.Denied, "denied"}, {t.Changing, "changing"},
+	} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.word))
+		}
+	}
+	return counted(t.Discovered, "image", "images") + ": " + strings.Join(parts, ", ")
+}
+
+func degradedText(t v1alpha1.TargetCounts) string {
+	return fmt.Sprintf("%d of %s could not be read (%d failed, %d unsupported): each ScanReport says why",
+		t.Failed+t.Unsupported, counted(t.Discovered, "image", "images"), t.Failed, t.Unsupported)
+}
+
+func partialText(t v1alpha1.TargetCounts) string {
+	var parts []string
+	if t.Denied > 0 {
+		parts = append(parts, counted(t.Denied, "file or directory", "files and directories")+
+			" may not be read by the scan's user; the ScanInventories name them")
+	}
+	if t.Changing > 0 {
+		parts = append(parts, counted(t.Changing, "image", "images")+" changed while being read; the next run tries again")
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,188 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sifscan reconciles SIFScans: it turns each into the Job of its current run and tells,
+// in the status, what became of it.
+//
+// Every file but this one and watches.go holds one subject. What decides is a pure function of
+// what was read; what reads and writes is a method of Reconciler.
+package sifscan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// +kubebuilder:rbac:groups=sifscan.io,resources=sifscans,verbs=get;list;watch
+// +kubebuilder:rbac:groups=sifscan.io,resources=sifscans/status,verbs=update
+// +kubebuilder:rbac:groups=sifscan.io,resources=scaninventories,verbs=list;watch;patch;delete
+// +kubebuilder:rbac:groups=sifscan.io,resources=scanreports,verbs=list;patch
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=pods;persistentvolumeclaims;namespaces,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=delete
+// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;create
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=rolebindings,verbs=get;create
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,resourceNames=sifscan-reporter,verbs=bind
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconciler reconciles SIFScans.
+type Reconciler struct {
+	// Client writes, and reads from the caches that Caches describes.
+	Client client.Client
+	// Live reads from the API server: what is too large to cache, and what a stale cache must not decide.
+	Live   client.Reader
+	Events events.EventRecorder
+	Clock  clock.PassiveClock
+	Config OperatorConfig
+}
+
+// staleRetry is how soon a SIFScan is looked at again that the cache shows as it was.
+const staleRetry = time.Second
+
+// pass is one look at one SIFScan.
+type pass struct {
+	scan *v1alpha1.SIFScan
+	run  string
+	now  time.Time
+	children
+	// before is the status as it was found.
+	before        v1alpha1.SIFScanStatus
+	announcements []announcement
+}
+
+// Reconcile brings one SIFScan one step further. The status is written at most once, at the end,
+// and events follow it.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	scan := &v1alpha1.SIFScan{}
+	if err := r.Client.Get(ctx, req.NamespacedName, scan); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !scan.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil // the garbage collector ends the Job and removes the inventories
+	}
+	p := &pass{scan: scan, run: RunID(scan), now: r.Clock.Now(), before: *scan.Status.DeepCopy()}
+	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("run", p.run))
+
+	result, err := r.reconcile(ctx, p)
+	var h *hold
+	if errors.As(err, &h) {
+		result, err = p.explain(h), nil
+	}
+	if err == nil {
+		err = r.writeStatus(ctx, p)
+	}
+	switch {
+	case errors.Is(err, errStale):
+		return ctrl.Result{RequeueAfter: staleRetry}, nil
+	case err != nil:
+		return ctrl.Result{}, err
+	}
+	return result, nil
+}
+
+// writeStatus writes the status if it changed, and only then tells of the changes.
+func (r *Reconciler) writeStatus(ctx context.Context, p *pass) error {
+	if equality.Semantic.DeepEqual(p.before, p.scan.Status) {
+		return nil
+	}
+	if err := r.Client.Status().Update(ctx, p.scan); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil // deleted meanwhile
+		}
+		return fmt.Errorf("write the status: %w", conflict(err))
+	}
+	r.emit(p)
+	return nil
+}
+
+// reconcile is the table of contents.
+func (r *Reconciler) reconcile(ctx context.Context, p *pass) (ctrl.Result, error) {
+	var err error
+	if p.children, err = r.children(ctx, p.scan, p.run); err != nil {
+		return ctrl.Result{}, err
+	}
+	if p.finished() {
+		return r.afterwards(ctx, p)
+	}
+	p.begin()
+	if err := r.endOtherRuns(ctx, p); err != nil {
+		return ctrl.Result{}, err
+	}
+	if _, over := endOf(p.current); !over {
+		if p.scan.Spec.Suspend {
+			return ctrl.Result{}, r.suspend(ctx, p)
+		}
+		if p.current == nil {
+			if err := r.start(ctx, p); err != nil {
+				return ctrl.Result{}, err
+			}
+		}
+	}
+	return r.observe(ctx, p)
+}
+
+// finished reports whether the status holds the outcome of the run that the spec asks for.
+func (p *pass) finished() bool {
+	return p.scan.Status.RunID == p.run && p.scan.Status.CompletionTime != nil
+}
+
+// begin makes the status speak of the run that the spec asks for.
+func (p *pass) begin() {
+	p.scan.Status.ObservedGeneration = p.scan.Generation
+	if p.scan.Status.RunID == p.run {
+		return
+	}
+	p.scan.Status = v1alpha1.SIFScanStatus{
+		ObservedGeneration:  p.scan.Generation,
+		RunID:               p.run,
+		LastHandledRescanAt: p.scan.Annotations[v1alpha1.AnnotationRescanAt],
+	}
+}
+
+// afterwards is all that still happens to a SIFScan whose run is finished.
+func (r *Reconciler) afterwards(ctx context.Context, p *pass) (ctrl.Result, error) {
+	observeGeneration(p.scan)
+	if err := r.endOtherRuns(ctx, p); err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := r.removeOldInventories(ctx, p); err != nil {
+		return ctrl.Result{}, err
+	}
+	return r.expire(ctx, p)
+}
+
+// explain turns what holds a run up into conditions.
+func (p *pass) explain(h *hold) ctrl.Result {
+	if h.stalled {
+		stalled(h.reason, h.message).apply(p.scan, p.now)
+		return ctrl.Result{RequeueAfter: h.retry}
+	}
+	left := p.wait(cause{h.reason, h.message}, p.waitingSince())
+	if h.retry > 0 && (left == 0 || h.retry < left) {
+		left = h.retry
+	}
+	return ctrl.Result{RequeueAfter: left}
+}
+
+// errStale: the cache shows a SIFScan as it was; the next look decides.
+var errStale = errors.New("the cache is behind the API server")
+
+// conflict turns the API server's answer to a write over an old version into errStale.
+func conflict(err error) error {
+	if apierrors.IsConflict(err) {
+		return errStale
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"path"
+	"time"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// settings are the fields of a spec that decide what is scanned and what is kept of it, with
+// every default filled in. The API server fills them in as well; a SIFScan stored before a
+// field existed has no value for it.
+type settings struct {
+	ClaimName string                 `json:"claimName,omitempty"`
+	SubPath   string                 `json:"subPath,omitempty"`
+	MountPath string                 `json:"mountPath,omitempty"`
+	Paths     []string               `json:"paths,omitempty"`
+	Exclude   []string               `json:"exclude,omitempty"`
+	FileNames []string               `json:"fileNames,omitempty"`
+	Engine    v1alpha1.Engine        `json:"engine,omitempty"`
+	Formats   []string               `json:"formats,omitempty"`
+	Timeout   time.Duration          `json:"timeout,omitempty"`
+	Rescan    v1alpha1.RescanPolicy  `json:"rescan,omitempty"`
+	Artifacts v1alpha1.ArtifactStore `json:"artifacts,omitempty"`
+}
+
+// Defaults, as the markers in api/v1alpha1 state them.
+const (
+	defaultTimeout = 30 * time.Minute
+	defaultTTL     = 24 * time.Hour
+)
+
+func resolve(spec *v1alpha1.SIFScanSpec) settings {
+	volume := spec.Target.Volume
+	if volume == nil {
+		volume = &v1alpha1.VolumeTarget{}
+	}
+	s := settings{
+		ClaimName: volume.ClaimName,
+		SubPath:   cleanSubPath(volume.SubPath),
+		MountPath: path.Clean("/" + volume.MountPath),
+		Paths:     texts(volume.Paths, "**"),
+		Exclude:   texts(volume.Exclude),
+		FileNames: texts(volume.FileNames, "*.sif", "*.simg", "*.sqsh", "*.squashfs", "*.img"),
+		Engine:    or(spec.Scanner.Engine, v1alpha1.EngineNative),
+		Formats:   texts(spec.Scanner.Formats, string(v1alpha1.FormatJSON), string(v1alpha1.FormatSPDX)),
+		Timeout:   defaultTimeout,
+		Rescan:    or(spec.Rescan, v1alpha1.RescanWhenChanged),
+		Artifacts: or(spec.Reports.Artifacts, v1alpha1.ArtifactsConfigMap),
+	}
+	if t := spec.Scanner.Timeout; t != nil {
+		s.Timeout = t.Duration
+	}
+	return s
+}
+
+// cleanSubPath gives one spelling to each folder; the volume's root is the empty one.
+func cleanSubPath(p string) string {
+	if p = path.Clean(p); p == "." {
+		return ""
+	}
+	return p
+}
+
+func or[T ~string](value, fallback T) T {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+func texts[T ~string](values []T, fallback ...string) []string {
+	if len(values) == 0 {
+		return fallback
+	}
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return out
+}

@@ -1,0 +1,174 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+const (
+	// collectorRetry is how soon leftovers of a deleted SIFScan are looked for again; the
+	// garbage collector usually needs a second or two.
+	collectorRetry = 2 * time.Second
+	// refusedRetry is how soon a Job is tried again that quota, admission or RBAC refused. No
+	// watch tells when that changes.
+	refusedRetry = time.Minute
+)
+
+// start creates the Job of the run, once everything it needs is there and nothing is in its way.
+func (r *Reconciler) start(ctx context.Context, p *pass) error {
+	claimUID, err := r.claim(ctx, p.scan)
+	if err != nil {
+		return err
+	}
+	identity, err := r.identity(ctx, p.scan.Namespace)
+	if err != nil {
+		return err
+	}
+	if err := checkResources(p.scan.Spec.Resources); err != nil {
+		return err
+	}
+	if n := len(p.strays); n > 0 {
+		return &hold{reason: v1alpha1.ReasonRunning, message: fmt.Sprintf(
+			"waiting for %s of an earlier Job to end", counted(n, "pod", "pods"))}
+	}
+	if err := r.awaitCollector(ctx, p); err != nil {
+		return err
+	}
+	if err := r.checkFresh(ctx, p.scan); err != nil {
+		return err
+	}
+	if err := r.ensureAccess(ctx, p.scan.Namespace); err != nil {
+		return err
+	}
+	return r.createJob(ctx, p, BuildJob(JobInputs{
+		Scan: p.scan, Run: p.run, Config: r.Config, Identity: identity, ClaimUID: claimUID,
+	}))
+}
+
+// checkFresh compares the SIFScan with the API server's. A cache that has not yet seen that the
+// run is finished, and its Job removed, must not start it again.
+func (r *Reconciler) checkFresh(ctx context.Context, scan *v1alpha1.SIFScan) error {
+	live := &v1alpha1.SIFScan{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(scan), live); err != nil {
+		if apierrors.IsNotFound(err) {
+			return errStale
+		}
+		return fmt.Errorf("read the SIFScan again: %w", err)
+	}
+	if live.UID != scan.UID || live.ResourceVersion != scan.ResourceVersion {
+		return errStale
+	}
+	return nil
+}
+
+// createJob creates the Job, or adopts the one that an earlier look created and the cache does
+// not show yet.
+func (r *Reconciler) createJob(ctx context.Context, p *pass, job *batchv1.Job) error {
+	err := r.Client.Create(ctx, job)
+	switch {
+	case err == nil:
+		p.tell(jobCreated(p))
+	case apierrors.IsAlreadyExists(err):
+		if job, err = r.adopt(ctx, p, job); err != nil {
+			return err
+		}
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return &hold{reason: v1alpha1.ReasonNotAllowed, message: fmt.Sprintf("Namespace %s is being deleted", job.Namespace)}
+	case apierrors.IsInvalid(err):
+		return &hold{stalled: true, reason: v1alpha1.ReasonInvalidSpec,
+			message: "the scan Job was refused, correct the spec: " + printable(err.Error(), maxDetail)}
+	case apierrors.IsForbidden(err):
+		return &hold{reason: v1alpha1.ReasonNotAllowed, retry: refusedRetry,
+			message: "the scan Job was refused: " + printable(err.Error(), maxDetail)}
+	default:
+		return fmt.Errorf("create Job %s: %w", job.Name, err)
+	}
+	p.current = job
+	if p.scan.Status.StartTime == nil {
+		p.scan.Status.StartTime = job.CreationTimestamp.DeepCopy()
+	}
+	return nil
+}
+
+// adopt returns the Job that has the run's name, if it is the run's.
+func (r *Reconciler) adopt(ctx context.Context, p *pass, job *batchv1.Job) (*batchv1.Job, error) {
+	there := &batchv1.Job{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, errStale
+		}
+		return nil, fmt.Errorf("read Job %s: %w", job.Name, err)
+	}
+	switch {
+	case isJobOf(there, p.scan, p.run) && there.DeletionTimestamp.IsZero():
+		return there, nil
+	case isJobOf(there, p.scan, p.run):
+		return nil, &hold{reason: v1alpha1.ReasonRunning, message: fmt.Sprintf("waiting for the deletion of Job %s", there.Name)}
+	case madeForNamesake(there.OwnerReferences, p.scan):
+		return nil, &hold{reason: v1alpha1.ReasonRunning, retry: collectorRetry,
+			message: fmt.Sprintf("waiting for Job %s of the deleted SIFScan of this name to be collected", there.Name)}
+	}
+	return nil, &hold{stalled: true, reason: v1alpha1.ReasonNotAllowed, retry: refusedRetry, message: fmt.Sprintf(
+		"Job %s has the name that this run needs and does not belong to this SIFScan: delete the Job, or rename the SIFScan", there.Name)}
+}
+
+// madeForNamesake reports whether the owner is a SIFScan of this name that was there before.
+func madeForNamesake(owners []metav1.OwnerReference, scan *v1alpha1.SIFScan) bool {
+	for _, owner := range owners {
+		if owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "SIFScan" &&
+			owner.Name == scan.Name && owner.UID != scan.UID {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitCollector waits until the inventories are gone that a deleted SIFScan of this name left
+// under the names that this run will use.
+func (r *Reconciler) awaitCollector(ctx context.Context, p *pass) error {
+	inventories := inventoryMetadataList()
+	err := r.Client.List(ctx, inventories, client.InNamespace(p.scan.Namespace), client.MatchingLabels{
+		v1alpha1.LabelScan: v1alpha1.LabelValue(p.scan.Name), v1alpha1.LabelRun: p.run})
+	if err != nil {
+		return fmt.Errorf("list ScanInventories: %w", err)
+	}
+	for i := range inventories.Items {
+		if madeForNamesake(inventories.Items[i].OwnerReferences, p.scan) {
+			return &hold{reason: v1alpha1.ReasonRunning, retry: collectorRetry,
+				message: "waiting for the ScanInventories of the deleted SIFScan of this name to be collected"}
+		}
+	}
+	return nil
+}
+
+// claim returns the UID of the PersistentVolumeClaim.
+func (r *Reconciler) claim(ctx context.Context, scan *v1alpha1.SIFScan) (types.UID, error) {
+	name := scan.Spec.Target.Volume.ClaimName
+	claim := &metav1.PartialObjectMetadata{}
+	claim.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: scan.Namespace, Name: name}, claim)
+	switch {
+	case apierrors.IsNotFound(err):
+		return "", &hold{reason: v1alpha1.ReasonVolumeNotFound, message: fmt.Sprintf(
+			"PersistentVolumeClaim %s is not in Namespace %s: create it, or correct spec.target.volume.claimName", name, scan.Namespace)}
+	case err != nil:
+		return "", fmt.Errorf("read PersistentVolumeClaim %s: %w", name, err)
+	case !claim.DeletionTimestamp.IsZero():
+		return "", &hold{reason: v1alpha1.ReasonVolumeNotFound, message: fmt.Sprintf(
+			"PersistentVolumeClaim %s is being deleted: the scan starts once there is a new one", name)}
+	}
+	return claim.UID, nil
+}

@@ -1,0 +1,98 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// reportPage is how many ScanReports' metadata are read at once: about 1 KiB each.
+const reportPage = 500
+
+// summing adds up the reports of a run from their annotations.
+type summing struct {
+	covered map[string]struct{}
+	found   int
+	// assessed reports have counts: their packages were matched against a database.
+	assessed int
+	summary  v1alpha1.Summary
+}
+
+// add counts a report if the run covered it.
+func (s *summing) add(report *metav1.PartialObjectMetadata) {
+	if _, ok := s.covered[report.Name]; !ok {
+		return
+	}
+	s.found++
+	if packages, ok := parseNumbers(report.Annotations[v1alpha1.AnnotationPackages], 2); ok {
+		increase(&s.summary.Packages, packages[0])
+		increase(&s.summary.NotAssessed, packages[1])
+	}
+	counts, ok := parseNumbers(report.Annotations[v1alpha1.AnnotationCounts], 5)
+	if !ok {
+		return
+	}
+	s.assessed++
+	for i, field := range []**int32{&s.summary.Critical, &s.summary.High, &s.summary.Medium, &s.summary.Low, &s.summary.Unknown} {
+		if *field == nil {
+			*field = new(int32)
+		}
+		increase(*field, counts[i])
+	}
+}
+
+// missing is how many reports of the run are not there.
+func (s *summing) missing() int { return len(s.covered) - s.found }
+
+// eachReport calls fn with the metadata of every ScanReport of the SIFScan's claim.
+func (r *Reconciler) eachReport(ctx context.Context, scan *v1alpha1.SIFScan, fn func(*metav1.PartialObjectMetadata)) error {
+	claim := v1alpha1.LabelValue(scan.Spec.Target.Volume.ClaimName)
+	for next := ""; ; {
+		page := &metav1.PartialObjectMetadataList{}
+		page.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
+		err := r.Live.List(ctx, page, client.InNamespace(scan.Namespace),
+			client.MatchingLabels{v1alpha1.LabelClaim: claim, v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+			client.Limit(reportPage), client.Continue(next))
+		if err != nil {
+			return fmt.Errorf("list ScanReports of claim %s: %w", scan.Spec.Target.Volume.ClaimName, err)
+		}
+		for i := range page.Items {
+			fn(&page.Items[i])
+		}
+		if next = page.Continue; next == "" {
+			return nil
+		}
+	}
+}
+
+// parseNumbers reads "2/14/30/9/0": exactly n numbers that are not negative.
+func parseNumbers(text string, n int) ([]int32, bool) {
+	words := strings.Split(text, "/")
+	if len(words) != n {
+		return nil, false
+	}
+	numbers := make([]int32, n)
+	for i, word := range words {
+		v, err := strconv.ParseInt(word, 10, 32)
+		if err != nil || v < 0 {
+			return nil, false
+		}
+		numbers[i] = int32(v)
+	}
+	return numbers, true
+}
+
+// increase adds without overflow: a count that is too large stays the largest there is.
+func increase(sum *int32, n int32) {
+	*sum = int32(min(int64(*sum)+int64(n), math.MaxInt32))
+}

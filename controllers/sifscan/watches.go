@@ -1,0 +1,162 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// Indices of the SIFScan cache.
+const (
+	indexUID   = "metadata.uid"
+	indexClaim = "spec.target.volume.claimName"
+)
+
+// progressInterval is the least time between two looks at a run because its inventories moved.
+// A look reads all of them from the API.
+const progressInterval = 2 * time.Second
+
+// concurrentReconciles: a look waits for the API server most of the time, and one at a large
+// run must not hold up the others.
+const concurrentReconciles = 4
+
+// Caches says what the manager's caches hold: of what others own, only metadata, and of that only
+// what is looked at. Nothing in them grows with images or findings.
+func Caches() cache.Options {
+	ours := labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&batchv1.Job{}:                  {Label: ours},
+			&corev1.Pod{}:                   {Label: ours},
+			&v1alpha1.ScanInventory{}:       {Label: ours},
+			&corev1.PersistentVolumeClaim{}: {Transform: keepIdentity},
+			&corev1.Namespace{}:             {Transform: keepOurAnnotations},
+		},
+	}
+}
+
+// keepIdentity strips metadata down to what tells objects apart.
+func keepIdentity(obj any) (any, error) {
+	if m, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		m.ObjectMeta = metav1.ObjectMeta{
+			Namespace: m.Namespace, Name: m.Name, UID: m.UID,
+			ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp,
+		}
+	}
+	return obj, nil
+}
+
+func keepOurAnnotations(obj any) (any, error) {
+	if m, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		m.Labels, m.ManagedFields, m.OwnerReferences = nil, nil, nil
+		maps.DeleteFunc(m.Annotations, func(key, _ string) bool { return !slices.Contains(identityAnnotations, key) })
+	}
+	return obj, nil
+}
+
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	for field, value := range map[string]client.IndexerFunc{
+		indexUID:   func(o client.Object) []string { return []string{string(o.GetUID())} },
+		indexClaim: func(o client.Object) []string { return []string{resolve(&o.(*v1alpha1.SIFScan).Spec).ClaimName} },
+	} {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.SIFScan{}, field, value); err != nil {
+			return err
+		}
+	}
+	changed := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, completionChanged())
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.SIFScan{}, builder.WithPredicates(changed)).
+		Owns(&batchv1.Job{}).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.scanOf)).
+		WatchesMetadata(&v1alpha1.ScanInventory{}, later(progressInterval, r.scanOf)).
+		WatchesMetadata(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(r.scansOfClaim)).
+		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.scansOfNamespace),
+			builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrentReconciles}).
+		Complete(r)
+}
+
+// completionChanged lets through the one write of our own that has a sequel. The others, one for
+// every step of progress, would only bring back what was just seen.
+func completionChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*v1alpha1.SIFScan)
+		after, ok2 := e.ObjectNew.(*v1alpha1.SIFScan)
+		return ok && ok2 && !before.Status.CompletionTime.Equal(after.Status.CompletionTime)
+	}}
+}
+
+// scanOf finds the SIFScan whose UID an object carries. Names would do only up to 63 characters.
+func (r *Reconciler) scanOf(ctx context.Context, o client.Object) []reconcile.Request {
+	uid := o.GetLabels()[v1alpha1.LabelScanUID]
+	if uid == "" {
+		return nil
+	}
+	return r.requests(ctx, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexUID: uid})
+}
+
+func (r *Reconciler) scansOfClaim(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexClaim: o.GetName()})
+}
+
+func (r *Reconciler) scansOfNamespace(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(o.GetName()))
+}
+
+func (r *Reconciler) requests(ctx context.Context, opts ...client.ListOption) []reconcile.Request {
+	scans := &v1alpha1.SIFScanList{}
+	if err := r.Client.List(ctx, scans, opts...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "find the SIFScans that an event is about")
+		return nil
+	}
+	requests := make([]reconcile.Request, len(scans.Items))
+	for i := range scans.Items {
+		requests[i].NamespacedName = types.NamespacedName{Namespace: scans.Items[i].Namespace, Name: scans.Items[i].Name}
+	}
+	return requests
+}
+
+// later brings SIFScans back after a while. The queue keeps one entry for each, so that any
+// number of events in between is one look.
+func later(delay time.Duration, find handler.MapFunc) handler.EventHandler {
+	add := func(ctx context.Context, o client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		for _, request := range find(ctx, o) {
+			q.AddAfter(request, delay)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			add(ctx, e.Object, q)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			add(ctx, e.ObjectNew, q)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			add(ctx, e.Object, q)
+		},
+	}
+}
