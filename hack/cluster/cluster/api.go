@@ -67,22 +67,22 @@ func (a *api) get(ctx context.Context, path string, value any) error {
 // ready reports why the API server does not serve yet.
 func (a *api) ready(ctx context.Context) error { return a.get(ctx, "/readyz", nil) }
 
-// nodeReady reports why no pod can start yet: pods need the node, and the default ServiceAccount of their namespace. What the
-// node said before the given time does not count, because an API server keeps the word of a kubelet that is dead.
-func (a *api) nodeReady(ctx context.Context, since time.Time) error {
+// nodeReady reports why no pod can start yet. The node's condition alone is not enough: the API server keeps the word of a kubelet
+// that is dead. Pods also need the default ServiceAccount of their namespace.
+func (a *api) nodeReady(ctx context.Context) error {
+	if err := a.get(ctx, "/api/v1/nodes/"+nodeName+"/proxy/healthz", nil); err != nil {
+		return fmt.Errorf("asking kubelet: %w", err)
+	}
 	var node struct {
 		Status struct {
-			Conditions []struct {
-				Type, Status, Message string
-				LastHeartbeatTime     time.Time
-			}
+			Conditions []struct{ Type, Status, Message string }
 		}
 	}
 	if err := a.get(ctx, "/api/v1/nodes/"+nodeName, &node); err != nil {
 		return err
 	}
 	for _, condition := range node.Status.Conditions {
-		if condition.Type != "Ready" || condition.LastHeartbeatTime.Before(since.Truncate(time.Second)) {
+		if condition.Type != "Ready" {
 			continue
 		}
 		if condition.Status != "True" {

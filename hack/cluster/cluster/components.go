@@ -114,7 +114,8 @@ func (l layout) apiServer(p programs) component {
 		},
 		files: []string{
 			l.pki("ca.crt"), l.pki("kube-apiserver.crt"), l.pki("kube-apiserver-kubelet-client.crt"),
-			l.pki("service-accounts.key"), l.pki("etcd/client.crt"), l.pki("front-proxy/client.crt"),
+			l.pki("service-accounts.key"),
+			l.pki("etcd/ca.crt"), l.pki("etcd/client.crt"), l.pki("front-proxy/ca.crt"), l.pki("front-proxy/client.crt"),
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,21 +29,24 @@ func Down(ctx context.Context, name string, say Say) error {
 	}
 	defer unlock()
 	l, err := load(name)
-	if err != nil && !errors.Is(err, errNone) {
+	switch {
+	case errors.Is(err, errNone):
+		say("there is no cluster %s", name)
+	case err != nil:
 		return err
-	}
-	if err == nil {
+	default:
 		if err := l.endProcesses(ctx); err != nil {
 			return err
 		}
 		if err := l.remove(); err != nil {
 			return err
 		}
+		if err := restoreHostSettings(); err != nil {
+			return err
+		}
 		say("cluster %s is gone", name)
-	} else {
-		say("there is no cluster %s", name)
 	}
-	// Empty folders that other clusters may still use stay where they are.
+	// Folders that are not empty belong to other clusters, and stay.
 	for _, path := range []string{filepath.Join(stateRoot, name), stateRoot, filepath.Dir(stateRoot), runRoot, filepath.Dir(runRoot)} {
 		_ = os.Remove(path)
 	}
@@ -83,7 +87,6 @@ func (l layout) endProcesses(ctx context.Context) error {
 
 // remove undoes prepare, and what containerd and kubelet leave outside of their folders.
 func (l layout) remove() error {
-	l.removeShimSockets()
 	if err := errors.Join(disk.UnmountBeneath(l.run()), disk.UnmountBeneath(l.state())); err != nil {
 		return err
 	}
@@ -105,22 +108,8 @@ func (l layout) remove() error {
 	return removeContents(l.state())
 }
 
-// removeShimSockets removes the sockets of killed shims. They are in a folder of containerd's that no option moves; each shim's
-// bundle names its own.
-func (l layout) removeShimSockets() {
-	files, _ := filepath.Glob(l.run("containerd", "io.containerd.runtime.v2.task", "*", "*", "address"))
-	for _, file := range files {
-		address, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		if socket, found := strings.CutPrefix(string(address), "unix://"); found && filepath.Dir(socket) == "/run/containerd/s" {
-			_ = os.Remove(socket)
-		}
-	}
-}
-
-// removeForeign removes what has fixed places: kubelet links its logs in /var/log/containers, CNI keeps results in /var/lib/cni.
+// removeForeign removes what has fixed places: kubelet links its logs in /var/log/containers, CNI keeps results in /var/lib/cni,
+// containerd's shims and kubelet's device manager listen on sockets that no option moves.
 func (l layout) removeForeign() error {
 	links, err := filepath.Glob("/var/log/containers/*.log")
 	if err != nil {
@@ -133,13 +122,26 @@ func (l layout) removeForeign() error {
 			}
 		}
 	}
-	results, err := filepath.Glob("/var/lib/cni/results/sifscan-" + l.name + "-*")
+	if err := l.removeResults("/var/lib/cni/results"); err != nil {
+		return err
+	}
+	return removeDeadSockets("/run/containerd/s/*", "/var/lib/kubelet/device-plugins/kubelet.sock")
+}
+
+// removeResults removes what CNI keeps of each sandbox: NETWORK-SANDBOX-INTERFACE, for our network and for the loopback device,
+// whose network has the same name everywhere.
+func (l layout) removeResults(folder string) error {
+	own := filepath.Join(folder, "sifscan-"+l.name+"-")
+	results, err := filepath.Glob(own + "*-eth0")
 	if err != nil {
 		return err
 	}
 	for _, result := range results {
-		if err := os.Remove(result); err != nil {
-			return err
+		sandbox := strings.TrimSuffix(strings.TrimPrefix(result, own), "-eth0")
+		for _, file := range []string{result, filepath.Join(folder, "cni-loopback-"+sandbox+"-lo")} {
+			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 	}
 	return nil

@@ -78,9 +78,9 @@ func (l layout) services() netip.Prefix { return l.subnet(214, 0, 24) }
 // apiService is the first address of the range: the API server gives it to the Service named kubernetes.
 func (l layout) apiService() netip.Addr { return l.services().Addr().Next() }
 
-// nameServer has no Service behind it. kube-proxy refuses what is sent there, so a look-up in a pod fails at once instead of
-// waiting, and kubelet does not warn about every pod that it has no name server.
-func (l layout) nameServer() netip.Addr { return l.subnet(214, 10, 24).Addr() }
+// nameServer is the node, where nothing listens: a look-up in a pod is refused at once instead of timing out after 40 s, as it does
+// with an address of no Service, and kubelet does not warn at every pod that it knows no name server.
+func (l layout) nameServer() netip.Addr { return l.node().Addr() }
 
 func (l layout) server() string {
 	return fmt.Sprintf("https://%s", netip.AddrPortFrom(l.node().Addr(), apiPort))

@@ -27,7 +27,7 @@ func Kill(ctx context.Context, name, component string) error {
 }
 
 // Start starts one component with the command line that it was started with before. One that runs is left alone.
-func Start(_ context.Context, name, component string) error {
+func Start(ctx context.Context, name, component string) error {
 	return operate(name, component, func(record process.Record) error {
 		if record.Alive() {
 			return nil
@@ -39,7 +39,7 @@ func Start(_ context.Context, name, component string) error {
 		if err != nil {
 			return err
 		}
-		_, err = process.Records(l.run("records")).Start(record.Daemon)
+		_, err = process.Records(l.run("records")).Start(ctx, record.Daemon)
 		return err
 	})
 }
@@ -113,5 +113,5 @@ func Status(ctx context.Context, name string, say Say) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(append(broken, api.nodeReady(ctx, time.Time{}))...)
+	return errors.Join(append(broken, api.nodeReady(ctx))...)
 }

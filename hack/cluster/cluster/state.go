@@ -65,6 +65,9 @@ func allocate(name string) (layout, error) {
 	if err != nil {
 		return layout{}, err
 	}
+	if err := keepHostSettings(); err != nil {
+		return layout{}, err
+	}
 	data, err := json.Marshal(identity{Index: index})
 	if err != nil {
 		return layout{}, err

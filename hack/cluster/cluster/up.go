@@ -78,7 +78,6 @@ func (l layout) prepare(p programs) error {
 
 // start starts the components that do not run as they should, in their order, each when what it needs is ready.
 func (l layout) start(ctx context.Context, p programs, say Say) error {
-	began := time.Now()
 	ready, err := l.gates(p)
 	if err != nil {
 		return err
@@ -95,12 +94,8 @@ func (l layout) start(ctx context.Context, p programs, say Say) error {
 		if started {
 			say("started %s", c.name)
 		}
-		since := time.Time{}
-		if started {
-			since = began
-		}
 		if gate := ready[c.name]; gate != nil {
-			if err := l.await(ctx, c.name, func(ctx context.Context) error { return gate(ctx, since) }); err != nil {
+			if err := l.await(ctx, c.name, gate); err != nil {
 				return err
 			}
 		}
@@ -108,19 +103,18 @@ func (l layout) start(ctx context.Context, p programs, say Say) error {
 	return nil
 }
 
-// gate reports why the next component cannot start yet; since is when the one before it was started, zero if it ran already.
-type gate func(ctx context.Context, since time.Time) error
+// gate reports why the next component cannot start yet.
+type gate func(context.Context) error
 
-// gates are what components wait for: the API server ends if it finds no etcd for long, controllers end without an API server,
-// kubelet without containerd.
+// gates are what components wait for: controllers end when they find no API server for long, kubelet ends without containerd.
 func (l layout) gates(p programs) (map[string]gate, error) {
 	api, err := l.api()
 	if err != nil {
 		return nil, err
 	}
 	return map[string]gate{
-		"containerd":     func(ctx context.Context, _ time.Time) error { return l.importPause(ctx, p) },
-		"kube-apiserver": func(ctx context.Context, _ time.Time) error { return api.ready(ctx) },
+		"containerd":     func(ctx context.Context) error { return l.importPause(ctx, p) },
+		"kube-apiserver": api.ready,
 		"kubelet":        api.nodeReady,
 	}, nil
 }
@@ -141,12 +135,12 @@ func (l layout) ensureDaemon(ctx context.Context, d process.Daemon) (started boo
 			return false, err
 		}
 	}
-	_, err = records.Start(d)
+	_, err = records.Start(ctx, d)
 	return err == nil, err
 }
 
 // await asks check until it has no complaint. It gives up when the component ends, and shows what the component said last.
-func (l layout) await(ctx context.Context, component string, check func(context.Context) error) error {
+func (l layout) await(ctx context.Context, component string, check gate) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(200 * time.Millisecond)

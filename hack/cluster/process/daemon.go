@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,8 +57,8 @@ func (r Records) Load(name string) (Record, error) {
 
 // Start starts a daemon and keeps its record. Processes of the same program that an earlier, interrupted start left in the
 // daemon's control group are ended first: they hold its ports and locks and have no record.
-func (r Records) Start(d Daemon) (Record, error) {
-	if err := endStray(d); err != nil {
+func (r Records) Start(ctx context.Context, d Daemon) (Record, error) {
+	if err := endStray(ctx, d); err != nil {
 		return Record{}, err
 	}
 	if err := cgroup.Create(d.Group); err != nil {
@@ -105,7 +106,7 @@ func (r Records) path(name string) string { return filepath.Join(string(r), name
 
 // endStray kills the processes in the daemon's control group that run the daemon's program. Others there are its children,
 // which may well live on: the shims that hold containerd's containers do.
-func endStray(d Daemon) error {
+func endStray(ctx context.Context, d Daemon) error {
 	program, err := os.Stat(d.Argv[0])
 	if err != nil {
 		return err
@@ -123,7 +124,7 @@ func endStray(d Daemon) error {
 		if err != nil || !os.SameFile(program, running) {
 			continue
 		}
-		if err := id.Signal(syscall.SIGKILL); err != nil {
+		if err := errors.Join(id.Signal(syscall.SIGKILL), id.Wait(ctx)); err != nil {
 			return err
 		}
 	}
