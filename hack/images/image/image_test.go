@@ -128,7 +128,8 @@ func TestTheSameProgramsMakeTheSameImage(t *testing.T) {
 		}
 		return sha256.Sum256(data)
 	}
-	if make() != make() {
+	first := make()
+	if second := make(); second != first {
 		t.Error("two archives differ")
 	}
 }
