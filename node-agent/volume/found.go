@@ -57,12 +57,20 @@ type Found struct {
 
 	excluded   int
 	otherNames Tally
+	written    map[string]bool // the paths of explicit failures
 }
 
-// fail records a failure. What the user wrote himself is always kept by name: there is no more of it than he wrote.
+// fail records a failure, once for a path that is both written and found by a pattern; written ones come first. They are
+// always kept by name: there are no more of them than the user wrote.
 func (f *Found) fail(e *Error, explicit bool) {
 	if f.FailureCounts == nil {
-		f.FailureCounts = map[string]int{}
+		f.FailureCounts, f.written = map[string]int{}, map[string]bool{}
+	}
+	if f.written[e.Path] {
+		return
+	}
+	if explicit {
+		f.written[e.Path] = true
 	}
 	f.FailureCounts[e.Reason]++
 	if explicit || f.FailureCounts[e.Reason] <= maxNamed {

@@ -100,17 +100,18 @@ func (d *disk) mode(name string, mode os.FileMode) *disk {
 }
 
 // mount puts an empty file system on the folder name.
-func (d *disk) mount(name string) *disk {
+func (d *disk) mount(name, options string) *disk {
 	d.t.Helper()
 	needRoot(d.t)
 	d.folder(name)
-	if err := unix.Mount("tmpfs", d.path(name), "tmpfs", 0, "size=64k"); errors.Is(err, unix.EPERM) {
+	point := d.path(name)
+	if err := unix.Mount("tmpfs", point, "tmpfs", 0, options); errors.Is(err, unix.EPERM) {
 		d.t.Skip("this container may not mount")
 	} else {
 		d.must(err)
 	}
 	d.t.Cleanup(func() {
-		if err := unix.Unmount(d.path(name), 0); err != nil {
+		if err := unix.Unmount(point, 0); err != nil {
 			d.t.Error(err)
 		}
 	})

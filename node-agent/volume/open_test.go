@@ -106,6 +106,12 @@ func TestOpenRefusesWithTheReasonAndTheCulprit(t *testing.T) {
 	if os.Geteuid() == 0 {
 		d.device("device.sif")
 	}
+	tooLong := "a.sif"
+	for i := range maxLinks + 1 {
+		name := fmt.Sprintf("chain/%02d", i)
+		d.link(name, "/shared/containers/"+tooLong)
+		tooLong = name
+	}
 	bothWays(t, d, "/shared/containers", func(t *testing.T, r *Root) {
 		for _, tc := range []struct{ path, reason, says string }{
 			{"fifo.sif", ReasonUnsupported, "a FIFO"},
@@ -123,6 +129,8 @@ func TestOpenRefusesWithTheReasonAndTheCulprit(t *testing.T) {
 			{"out/secret.sif", ReasonUnsupported, "outside the volume, to " + outside.dir},
 			{"gone.sif", ReasonUnsupported, "a link to sub/none.sif, which does not exist"},
 			{"gone-absolute.sif", ReasonUnsupported, "a link to /shared/containers/none.sif, which does not exist"},
+			{tooLong, ReasonUnsupported, "more than 40 links"},
+			{tooLong, ReasonUnsupported, "more than 40 links, the last to /shared/containers/a.sif"},
 			{"self.sif", ReasonUnsupported, "more than 40 links"},
 			{"ping.sif", ReasonUnsupported, "more than 40 links"},
 			{"none.sif", ReasonNoTargets, "does not exist"},
