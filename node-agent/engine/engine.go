@@ -15,7 +15,7 @@ type Engine interface {
 	// Name is the engine's name in the API: "native", "qscanner" or "trivy".
 	Name() string
 	// Scan returns the image's inventory. A failure is an *Error whenever the engine knows its reason; when ctx ends,
-	// the error wraps ctx.Err() and the engine holds no file of t.Root any more.
+	// the error wraps ctx.Err() and the engine does not use t.Root any more.
 	Scan(ctx context.Context, t Target) (*Result, error)
 }
 
@@ -49,8 +49,7 @@ const (
 // Target is one image, opened for reading.
 type Target struct {
 	// Root is the image's root directory. It resolves the image's symbolic links inside itself and never lets one lead
-	// out; its regular files implement io.ReaderAt. It may be read after Scan returned an error, never after the caller
-	// closed it.
+	// out; its regular files implement io.ReaderAt. A name need not be UTF-8.
 	Root scalibrfs.FS
 	// DisplayName is the path (or reference) the user knows the image by. Documents name the image so.
 	DisplayName string
@@ -130,6 +129,16 @@ type Package struct {
 	FoundBy []string `json:"foundBy"`
 }
 
+// Secret is a place where a credential lies. The credential itself is kept nowhere.
+type Secret struct {
+	// Rule names the kind of credential ("github-token").
+	Rule string `json:"rule"`
+	// Path is relative to the image's root. Printable.
+	Path string `json:"path"`
+	// Line counts from 1; 0 when the whole file is the credential.
+	Line int `json:"line,omitempty"`
+}
+
 // Warning is a part of the image the engine could not assess, and why.
 type Warning struct {
 	// Path is relative to the image's root; empty when the warning is about the whole image.
@@ -145,6 +154,8 @@ type Result struct {
 	OS            OS
 	// Packages are sorted by type, name, version and package URL; a package URL appears once.
 	Packages []Package
+	// Secrets are sorted by path and line; at most 1,000.
+	Secrets []Secret
 	// Documents maps a file name (InventoryFile, SPDXFile, …) to its content.
 	Documents map[string][]byte
 	// Warnings are sorted by path; at most MaxWarnings. A result with warnings about paths is partial.

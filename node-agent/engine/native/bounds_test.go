@@ -43,7 +43,7 @@ func bomb(t testing.TB, name string, size int64) []byte {
 func TestWhatWouldUseMemoryWithoutBoundIsNamedAndNotRead(t *testing.T) {
 	const big = maxManifest + 1
 	manifest := bomb(t, "META-INF/MANIFEST.MF", big)
-	hugeDirectory := append(bytes.Repeat([]byte("PK\x01\x02aaaaaaaaaaaa"), 2*maxDirectory/16), archiveOf(t)...)
+	hugeDirectory := append(bytes.Repeat([]byte("PK\x01\x02aaaaaaaaaaaa"), maxDirectory/16+1), archiveOf(t)...)
 	tests := []struct {
 		name    string
 		file    string
@@ -56,7 +56,7 @@ func TestWhatWouldUseMemoryWithoutBoundIsNamedAndNotRead(t *testing.T) {
 		{"Python metadata of a hundred megabytes", "a.dist-info/METADATA", make([]byte, maxText+1), "the limit is"},
 		{"an archive whose archives unpack without end", "a.ear", claiming(archiveOf(t, "b.jar", "x"), maxArchive+1), "the archives in it unpack to more than"},
 		{"an archive with a million entries", "a.jar", hugeDirectory, "its list of files is longer"},
-		{"a lock file of brackets", "Cargo.lock", []byte("a = " + strings.Repeat("[", maxText-4)), "nests deeper than 1000"},
+		{"a lock file of brackets", "Cargo.lock", []byte("a = " + strings.Repeat("[", 2*maxBrackets)), "nests deeper than 1000"},
 		{"crates that unpack without end", "usr/bin/tool", elfWithSection(cargoSection, deflate(t, make([]byte, maxCargoList+1))), "unpacks to more than"},
 	}
 	for _, tt := range tests {

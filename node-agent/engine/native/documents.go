@@ -18,6 +18,8 @@ type nativeDocument struct {
 	Engine          engineName       `json:"engine"`
 	OS              engine.OS        `json:"os"`
 	Packages        []engine.Package `json:"packages"`
+	Secrets         []engine.Secret  `json:"secrets,omitempty"`
+	UnownedFiles    *insightReport   `json:"unownedFiles,omitempty"`
 	Warnings        []engine.Warning `json:"warnings,omitempty"`
 	DroppedWarnings int              `json:"droppedWarnings,omitempty"`
 }
@@ -30,7 +32,7 @@ type engineName struct {
 const inventorySchema = "sifscan.io/inventory/v1"
 
 // makeDocuments returns the documents the target asks for.
-func makeDocuments(t engine.Target, r *engine.Result) (map[string][]byte, error) {
+func makeDocuments(t engine.Target, r *engine.Result, unowned *insight) (map[string][]byte, error) {
 	subject := sbom.Subject{
 		Name:         engine.Text(t.DisplayName, maxLocation),
 		Architecture: t.Architecture,
@@ -46,7 +48,7 @@ func makeDocuments(t engine.Target, r *engine.Result) (map[string][]byte, error)
 		name   string
 		make   func() ([]byte, error)
 	}{
-		{engine.FormatJSON, engine.InventoryFile, func() ([]byte, error) { return makeInventory(t, subject, r) }},
+		{engine.FormatJSON, engine.InventoryFile, func() ([]byte, error) { return makeInventory(t, subject, r, unowned) }},
 		{engine.FormatSPDX, engine.SPDXFile, func() ([]byte, error) { return sbom.SPDX(subject) }},
 		{engine.FormatCycloneDX, engine.CycloneDXFile, func() ([]byte, error) { return sbom.CycloneDX(subject) }},
 	} {
@@ -62,7 +64,7 @@ func makeDocuments(t engine.Target, r *engine.Result) (map[string][]byte, error)
 	return documents, nil
 }
 
-func makeInventory(t engine.Target, subject sbom.Subject, r *engine.Result) ([]byte, error) {
+func makeInventory(t engine.Target, subject sbom.Subject, r *engine.Result, unowned *insight) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
@@ -71,7 +73,7 @@ func makeInventory(t engine.Target, subject sbom.Subject, r *engine.Result) ([]b
 	if packages == nil {
 		packages = []engine.Package{}
 	}
-	err := encoder.Encode(nativeDocument{
+	document := nativeDocument{
 		Schema:          inventorySchema,
 		Target:          subject.Name,
 		Architecture:    t.Architecture,
@@ -79,8 +81,13 @@ func makeInventory(t engine.Target, subject sbom.Subject, r *engine.Result) ([]b
 		Engine:          engineName{Name: Name, Version: r.EngineVersion},
 		OS:              r.OS,
 		Packages:        packages,
+		Secrets:         r.Secrets,
 		Warnings:        r.Warnings,
 		DroppedWarnings: r.DroppedWarnings,
-	})
+	}
+	if unowned != nil {
+		document.UnownedFiles = &unowned.report
+	}
+	err := encoder.Encode(document)
 	return b.Bytes(), err
 }

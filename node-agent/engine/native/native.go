@@ -44,42 +44,50 @@ func New() (*Engine, error) {
 // Name returns "native".
 func (e *Engine) Name() string { return Name }
 
-// Scan lists the packages of an image. A file that cannot be read or parsed is a warning. It fails with EmptyInventory when
-// the image names no operating system and holds no package, with DeadlineExceeded when ctx's deadline passes, and with
-// ctx.Err() when ctx is cancelled.
+// Scan lists the packages of an image and, when asked, the secrets in it and the files no package owns. A file that cannot be
+// read or parsed is a warning. Scan fails with EmptyInventory when the image names no operating system and holds no package,
+// with DeadlineExceeded when ctx's deadline passes, and with ctx.Err() when ctx is cancelled.
 func (e *Engine) Scan(ctx context.Context, t engine.Target) (*engine.Result, error) {
 	s := newScan(ctx, t)
 	result := &engine.Result{EngineVersion: Version, OS: osrelease.Read(t.Root)}
-	if t.Scans(engine.ScanPackages) {
-		packages, err := s.packages(e.rules)
-		if err != nil {
-			return nil, failed(ctx, t, err)
-		}
-		result.Packages = packages
-		if len(packages) == 0 && !result.OS.Known() {
+	packages, err := s.run(e.rules)
+	if err != nil {
+		return nil, failed(ctx, t, err)
+	}
+	if len(packages) == 0 {
+		if !result.OS.Known() {
 			return nil, &engine.Error{Reason: v1alpha1.ReasonEmptyInventory, Message: fmt.Sprintf(
 				"%s has no os-release file and no package of any kind among %d files: it is empty, its data lies in a part that was not read, or it is no root file system",
 				engine.Text(t.DisplayName, 256), s.visited.Load())}
 		}
-		if len(packages) == 0 {
-			s.warn("", fmt.Sprintf("%s, but no package database and no language package was found: nothing in it could be assessed", result.OS.Name))
+		s.warn("", fmt.Sprintf("%s, but no package database and no language package was found: nothing in it could be assessed", result.OS.Name))
+	}
+	if t.Scans(engine.ScanPackages) {
+		result.Packages = packages
+	}
+	if s.secrets != nil {
+		result.Secrets = s.secrets.list()
+		if limits := s.secrets.limits(); limits != "" {
+			s.warn("", limits)
 		}
 	}
 	result.Warnings, result.DroppedWarnings = s.warnings.list()
 	result.BytesRead, result.FilesVisited = s.bytes.Load(), s.visited.Load()
-	documents, err := makeDocuments(t, result)
-	if err != nil {
+	if result.Documents, err = makeDocuments(t, result, s.insight); err != nil {
 		return nil, failed(ctx, t, err)
 	}
-	result.Documents = documents
 	return result, nil
 }
 
-// packages walks the image once with every extractor.
-func (s *scan) packages(rules []rule) ([]engine.Package, error) {
-	extractors := make([]filesystem.Extractor, len(rules))
-	for i, r := range rules {
-		extractors[i] = &guard{rule: r, scan: s}
+// run walks the image with every extractor, then settles which package owns what. Packages are looked for whatever the scan
+// types: they tell a read image from an empty one, and which files nobody owns.
+func (s *scan) run(rules []rule) ([]engine.Package, error) {
+	var extractors []filesystem.Extractor
+	for _, r := range rules {
+		extractors = append(extractors, &guard{rule: r, scan: s})
+	}
+	if s.secrets != nil {
+		extractors = append(extractors, &guard{rule: s.secrets.rule(), scan: s})
 	}
 	inventory, _, err := filesystem.Run(s.ctx, &filesystem.Config{
 		Extractors: extractors,
@@ -90,7 +98,17 @@ func (s *scan) packages(rules []rule) ([]engine.Package, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.insight != nil {
+		for _, p := range inventory.Packages {
+			s.ownLanguagePackage(p)
+		}
+	}
 	packages := s.convert(s.withoutOwned(withoutCondaTwins(inventory.Packages)))
+	if s.insight != nil {
+		if err := s.walkUnowned(); err != nil {
+			return nil, err
+		}
+	}
 	return packages, s.ctx.Err() // what was read after ctx ended is not whole
 }
 

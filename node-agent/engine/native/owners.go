@@ -31,12 +31,15 @@ func (s *scan) withoutOwned(found []*extractor.Package) []*extractor.Package {
 			}
 		}
 	}
-	if len(places) == 0 || len(systems) == 0 {
+	if len(systems) == 0 || len(places) == 0 && s.insight == nil {
 		return found
 	}
-	s.markDpkg(places, systems)
-	s.markApk(places)
-	s.markRPM(places)
+	s.eachOwnedFile(systems, func(file string) {
+		places.mark(file)
+		if s.insight != nil {
+			s.insight.own(file)
+		}
+	})
 	kept := found[:0]
 	for _, p := range found {
 		if !places[p.Location.PathOrEmpty()] {
@@ -44,6 +47,13 @@ func (s *scan) withoutOwned(found []*extractor.Package) []*extractor.Package {
 		}
 	}
 	return kept
+}
+
+// eachOwnedFile calls yield with every file of every listed package of the operating system.
+func (s *scan) eachOwnedFile(systems map[string]bool, yield func(file string)) {
+	s.eachDpkgFile(systems, yield)
+	s.eachApkFile(yield)
+	s.eachRPMFile(yield)
 }
 
 // distributed tells whether a distribution's own packages install at the path. The Filesystem Hierarchy Standard leaves /opt
@@ -64,9 +74,9 @@ func (o owned) mark(file string) {
 	}
 }
 
-// markDpkg reads the lists of files of installed Debian packages: info/<package>[:architecture].list, and for images without
+// eachDpkgFile reads the lists of files of installed Debian packages: info/<package>[:architecture].list, and for images without
 // dpkg status.d/<package>.md5sums. A list whose package is not installed proves nothing.
-func (s *scan) markDpkg(o owned, systems map[string]bool) {
+func (s *scan) eachDpkgFile(systems map[string]bool, yield func(string)) {
 	for _, place := range []struct {
 		dir, suffix string
 		file        func(line string) string
@@ -82,41 +92,41 @@ func (s *scan) markDpkg(o owned, systems map[string]bool) {
 			name, ok := strings.CutSuffix(entry.Name(), place.suffix)
 			name, _, _ = strings.Cut(name, ":")
 			if ok && systems[purl.TypeDebian+"/"+name] {
-				s.eachLine(path.Join(place.dir, entry.Name()), func(line string) { o.mark(place.file(line)) })
+				s.eachLine(path.Join(place.dir, entry.Name()), func(line string) { yield(place.file(line)) })
 			}
 		}
 	}
 }
 
-// markApk reads the files of apk's database: "F:" a directory, "R:" a file in it.
-func (s *scan) markApk(o owned) {
+// eachApkFile reads the files of apk's database: "F:" a directory, "R:" a file in it.
+func (s *scan) eachApkFile(yield func(string)) {
 	for _, db := range []string{"lib/apk/db/installed", "usr/lib/apk/db/installed"} {
 		dir := ""
 		s.eachLine(db, func(line string) {
 			if rest, ok := strings.CutPrefix(line, "F:"); ok {
 				dir = rest
 			} else if rest, ok := strings.CutPrefix(line, "R:"); ok {
-				o.mark(path.Join(dir, rest))
+				yield(path.Join(dir, rest))
 			}
 		})
 	}
 }
 
-// markRPM reads the lists of files in RPM's headers.
-func (s *scan) markRPM(o owned) {
+// eachRPMFile reads the lists of files in RPM's headers.
+func (s *scan) eachRPMFile(yield func(string)) {
 	for _, dir := range rpmDatabases {
 		for _, base := range rpmDatabaseNames {
 			f, err := s.fs.Open(dir + base)
 			if err != nil {
 				continue
 			}
-			s.markRPMFile(o, f)
+			s.eachFileOf(f, yield)
 			f.Close() //nolint:errcheck // opened for reading
 		}
 	}
 }
 
-func (s *scan) markRPMFile(o owned, f fs.File) {
+func (s *scan) eachFileOf(f fs.File, yield func(string)) {
 	info, err := f.Stat()
 	r, ok := f.(io.ReaderAt)
 	if err != nil || !ok || !info.Mode().IsRegular() {
@@ -125,7 +135,7 @@ func (s *scan) markRPMFile(o owned, f fs.File) {
 	// A damaged database has been warned of when its packages were read.
 	_ = rpmdb.Read(s.ctx, r, info.Size(), func(h rpmdb.Header) error {
 		for file := range h.Files {
-			o.mark(file)
+			yield(file)
 		}
 		return nil
 	})

@@ -21,6 +21,8 @@ type scan struct {
 	fs       *watchedFS
 	warnings warnings
 	found    int
+	secrets  *secretFinder // nil when not asked for
+	insight  *insight      // nil when not asked for
 	bytes    atomic.Int64
 	visited  atomic.Int64
 }
@@ -28,6 +30,12 @@ type scan struct {
 func newScan(ctx context.Context, t engine.Target) *scan {
 	s := &scan{ctx: ctx}
 	s.fs = &watchedFS{FS: t.Root, scan: s, exclude: excludes(t.ExcludeDirs)}
+	if t.Scans(engine.ScanSecrets) {
+		s.secrets = &secretFinder{}
+	}
+	if t.Scans(engine.ScanFileInsight) {
+		s.insight = newInsight()
+	}
 	return s
 }
 

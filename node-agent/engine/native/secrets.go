@@ -1,0 +1,193 @@
+package native
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/osv-scalibr/extractor"
+	"github.com/google/osv-scalibr/extractor/filesystem"
+	"github.com/google/osv-scalibr/veles"
+	"github.com/google/osv-scalibr/veles/secrets/anthropicapikey"
+	"github.com/google/osv-scalibr/veles/secrets/awsaccesskey"
+	"github.com/google/osv-scalibr/veles/secrets/digitaloceanapikey"
+	"github.com/google/osv-scalibr/veles/secrets/dockerhubpat"
+	"github.com/google/osv-scalibr/veles/secrets/gcpapikey"
+	"github.com/google/osv-scalibr/veles/secrets/gcpsak"
+	"github.com/google/osv-scalibr/veles/secrets/github"
+	"github.com/google/osv-scalibr/veles/secrets/gitlabpat"
+	"github.com/google/osv-scalibr/veles/secrets/huggingfaceapikey"
+	"github.com/google/osv-scalibr/veles/secrets/npmjsaccesstoken"
+	"github.com/google/osv-scalibr/veles/secrets/openai"
+	"github.com/google/osv-scalibr/veles/secrets/privatekey"
+	"github.com/google/osv-scalibr/veles/secrets/pypiapitoken"
+	"github.com/google/osv-scalibr/veles/secrets/rubygemsapikey"
+	"github.com/google/osv-scalibr/veles/secrets/sendgrid"
+	"github.com/google/osv-scalibr/veles/secrets/slacktoken"
+	"github.com/google/osv-scalibr/veles/secrets/stripeapikeys"
+
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+)
+
+const (
+	// maxSecretFile bounds files that are searched. Credentials lie in small files; the larger texts of an image are data.
+	maxSecretFile = 4 * mib
+	// maxSecrets bounds the list: an image with more is a collection of test keys, and the first thousand show it.
+	maxSecrets = 1000
+)
+
+// secretRule is one kind of credential. The detector's regular expression runs only on files that hold one of the literals:
+// searching for a literal is fifty times as fast as running the expression, and nearly no file holds one.
+type secretRule struct {
+	name     string
+	literals []string
+	detector veles.Detector
+}
+
+var secretRules = []secretRule{
+	{"anthropic-api-key", []string{"sk-ant-"}, anthropicapikey.NewDetector()},
+	{"aws-access-key", []string{"AKIA", "ASIA"}, awsaccesskey.NewDetector()},
+	{"digitalocean-token", []string{"dop_v1_"}, digitaloceanapikey.NewDetector()},
+	{"dockerhub-token", []string{"dckr_pat_"}, dockerhubpat.NewDetector()},
+	{"gcp-api-key", []string{"AIzaSy"}, gcpapikey.NewDetector()},
+	{"gcp-service-account-key", []string{"auth_provider_x509_cert_url"}, gcpsak.NewDetector()},
+	{"github-app-token", []string{"ghs_"}, github.NewAppS2STokenDetector()},
+	{"github-app-user-token", []string{"ghu_"}, github.NewAppU2SDetector()},
+	{"github-oauth-token", []string{"gho_"}, github.NewOAuthTokenDetector()},
+	{"github-token", []string{"ghp_"}, github.NewClassicPATDetector()},
+	{"github-token", []string{"github_pat_"}, github.NewFineGrainedPATDetector()},
+	{"gitlab-token", []string{"glpat-"}, gitlabpat.NewDetector()},
+	{"huggingface-token", []string{"hf_"}, huggingfaceapikey.NewDetector()},
+	{"npm-token", []string{"npm_"}, npmjsaccesstoken.NewDetector()},
+	{"openai-api-key", []string{"T3BlbkFJ"}, openai.NewDetector()},
+	{"private-key", []string{"PRIVATE KEY-----"}, privatekey.NewDetector()},
+	{"pypi-token", []string{"pypi-"}, pypiapitoken.NewDetector()},
+	{"rubygems-token", []string{"rubygems_"}, rubygemsapikey.NewDetector()},
+	{"sendgrid-api-key", []string{"SG."}, sendgrid.NewDetector()},
+	{"slack-app-token", []string{"xapp-"}, slacktoken.NewAppLevelTokenDetector()},
+	{"slack-token", []string{"xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-"},
+		pattern{regexp.MustCompile(`\bxox[abprs]-[0-9]{8,14}-[0-9A-Za-z-]{20,150}`)}},
+	{"slack-webhook", []string{"hooks.slack.com/"},
+		pattern{regexp.MustCompile(`https://hooks\.slack\.com/(?:services|workflows)/T[0-9A-Z]{8,12}/[0-9A-Z]{8,20}/[0-9A-Za-z]{20,30}`)}},
+	{"stripe-secret-key", []string{"sk_live_"}, stripeapikeys.NewSecretKeyDetector()},
+}
+
+// pattern is a detector of our own: every match of an expression.
+type pattern struct{ *regexp.Regexp }
+
+func (pattern) MaxSecretLen() uint32 { return 512 }
+
+func (p pattern) Detect(data []byte) (found []veles.Secret, at []int) {
+	for _, m := range p.FindAllIndex(data, -1) {
+		found, at = append(found, nil), append(at, m[0])
+	}
+	return found, at
+}
+
+// secretPlaces are files that are a credential by their place, whatever their content: the keys that open a Slurm cluster, in
+// the places munge and Slurm document.
+var secretPlaces = map[string]string{
+	"etc/munge/munge.key":                     "munge-key",
+	"etc/slurm/slurm.key":                     "slurm-key",
+	"etc/slurm/jwt_hs256.key":                 "slurm-jwt-key",
+	"var/spool/slurm/statesave/jwt_hs256.key": "slurm-jwt-key",
+}
+
+// secretFinder searches files as one more extractor of the walk.
+type secretFinder struct {
+	found   []engine.Secret
+	skipped int // text files beyond maxSecretFile
+}
+
+func (s *secretFinder) rule() rule {
+	return rule{maxFile: maxBinary, Extractor: ours{name: "secrets", wants: mayHoldSecret, read: s.read}}
+}
+
+// mayHoldSecret leaves out what comes from packages, where keys are examples and test data, and files that are no text by
+// their name.
+func mayHoldSecret(name string) bool {
+	for _, dir := range []string{"usr/share/", "usr/include/", "usr/lib/", "usr/lib64/", "usr/src/", "var/lib/dpkg/", "var/lib/rpm/"} {
+		if strings.HasPrefix(name, dir) {
+			return false
+		}
+	}
+	for _, dir := range []string{"/site-packages/", "/dist-packages/", "/node_modules/", "/pkgs/", "/lib/python", "/gems/"} {
+		if strings.Contains(name, dir) {
+			return false
+		}
+	}
+	switch strings.ToLower(path.Ext(name)) {
+	case ".so", ".a", ".o", ".pyc", ".jar", ".gz", ".xz", ".zst", ".bz2", ".zip", ".whl", ".png", ".jpg", ".gif", ".pdf",
+		".h5", ".npy", ".npz", ".pt", ".safetensors", ".mo", ".ttf", ".woff", ".woff2", ".deb", ".rpm", ".exe", ".dll":
+		return false
+	}
+	return true
+}
+
+func (s *secretFinder) read(ctx context.Context, input *filesystem.ScanInput) ([]*extractor.Package, error) {
+	if rule, ok := secretPlaces[input.Path]; ok && input.Info.Size() > 0 {
+		s.add(rule, input.Path, 0)
+		return nil, nil
+	}
+	var head [512]byte
+	n, err := io.ReadFull(input.Reader, head[:])
+	if n == 0 || bytes.IndexByte(head[:n], 0) >= 0 {
+		return nil, nil // empty, or no text
+	}
+	if input.Info.Size() > maxSecretFile {
+		s.skipped++
+		return nil, nil
+	}
+	text := head[:n]
+	if err == nil {
+		rest, err := io.ReadAll(io.LimitReader(input.Reader, maxSecretFile))
+		if err != nil {
+			return nil, err
+		}
+		text = append(text, rest...)
+	}
+	for _, rule := range secretRules {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !slices.ContainsFunc(rule.literals, func(l string) bool { return bytes.Contains(text, []byte(l)) }) {
+			continue
+		}
+		_, places := rule.detector.Detect(text)
+		for _, at := range places {
+			s.add(rule.name, input.Path, 1+bytes.Count(text[:min(at, len(text))], []byte("\n")))
+		}
+	}
+	return nil, nil
+}
+
+func (s *secretFinder) add(rule, place string, line int) {
+	if len(s.found) < maxSecrets {
+		s.found = append(s.found, engine.Secret{Rule: rule, Path: engine.Text(place, maxLocation), Line: line})
+	}
+}
+
+// list returns the secrets, sorted, each once.
+func (s *secretFinder) list() []engine.Secret {
+	slices.SortFunc(s.found, func(a, b engine.Secret) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Rule, b.Rule))
+	})
+	return slices.Compact(s.found)
+}
+
+// limits says what the search left out, or "".
+func (s *secretFinder) limits() string {
+	switch {
+	case len(s.found) >= maxSecrets:
+		return fmt.Sprintf("the image holds %d secrets or more; the others are not listed", maxSecrets)
+	case s.skipped > 0:
+		return fmt.Sprintf("%d text files larger than %d bytes were not searched for secrets", s.skipped, maxSecretFile)
+	}
+	return ""
+}
