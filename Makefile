@@ -31,7 +31,7 @@ help: ## Show this help.
 
 .PHONY: demo
 demo: preflight-root ## Start a real one-node cluster, scan real images in it, show the reports (first time: about 15 minutes).
-	@hack/demo.sh "$(NAME)"
+	@hack/demo/run.sh "$(NAME)"
 
 .PHONY: test
 test: preflight-root ## Run all tests: unit, integration (real API server), end to end (real kubelet), short fuzzing.

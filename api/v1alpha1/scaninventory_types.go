@@ -75,7 +75,7 @@ const MaxInventoryEntries = 2000
 // 2,000 entries.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:shortName=sinv,categories=sifscan
+// +kubebuilder:resource:shortName=sinv
 // +kubebuilder:printcolumn:name="SCAN",type=string,JSONPath=`.metadata.labels.sifscan\.io/scan`
 // +kubebuilder:printcolumn:name="WORKER",type=integer,JSONPath=`.worker.index`
 // +kubebuilder:printcolumn:name="DONE",type=integer,JSONPath=`.worker.done`

@@ -151,7 +151,7 @@ type Artifact struct {
 // ScanReport is what is known of one image now. The next scan updates it in place.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:shortName=sreport,categories=sifscan
+// +kubebuilder:resource:shortName=sreport
 // +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.report.target.path`,description="The file, as users know it"
 // +kubebuilder:printcolumn:name="OS",type=string,JSONPath=`.report.os.family`,description="Operating system in the image"
 // +kubebuilder:printcolumn:name="OUTCOME",type=string,JSONPath=`.metadata.annotations.sifscan\.io/outcome`,description="scanned, or why not"

@@ -318,7 +318,7 @@ type Summary struct {
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:shortName=sscan,categories=sifscan
+// +kubebuilder:resource:shortName=sscan
 // +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target.volume.claimName`,description="What is scanned"
 // +kubebuilder:printcolumn:name="READY",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the scan of this spec is finished"
 // +kubebuilder:printcolumn:name="REASON",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why it is ready or not"

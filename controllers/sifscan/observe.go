@@ -103,7 +103,7 @@ func (p *pass) fail(t *tally, end jobEnd) {
 // progressText says how far a run is.
 func progressText(t *tally) string {
 	if !t.listed() {
-		return "the images not all listed yet"
+		return "the images are not all listed yet"
 	}
 	return fmt.Sprintf("%d of %s done", t.done(), counted(t.targets.Discovered, "image", "images"))
 }
