@@ -62,12 +62,18 @@ func containerDeath(pod *corev1.Pod, end *corev1.ContainerStateTerminated) cause
 	switch {
 	case end.Reason == reasonOOMKilled:
 		return cause{v1alpha1.ReasonOOMKilled, outOfMemory(pod)}
+	case end.ExitCode == exitUsage && verdictOf(pod).reason == v1alpha1.ReasonInvalidSpec:
+		return cause(verdictOf(pod))
 	case end.ExitCode == exitUsage:
 		return cause{v1alpha1.ReasonEngineFailed,
 			"the agent does not understand the operator's command line (exit code 2): use operator and agent images of the same version"}
 	case end.ExitCode == exitUnavailable:
+		v := verdictOf(pod)
+		if v.reason != "" && v.reason != v1alpha1.ReasonReportUnavailable {
+			return cause(v)
+		}
 		message := "the results could not be stored in the API"
-		if v := verdictOf(pod); v.message != "" {
+		if v.message != "" {
 			message += ": " + v.message
 		}
 		return cause{v1alpha1.ReasonReportUnavailable, message}

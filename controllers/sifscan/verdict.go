@@ -23,7 +23,10 @@ type verdict cause
 
 // runReasons are what a scanner may say of a run. It reads hostile images: anything else it
 // might have been made to say is not repeated.
-var runReasons = []string{v1alpha1.ReasonNoTargets, v1alpha1.ReasonPermissionDenied, v1alpha1.ReasonReportUnavailable}
+var runReasons = []string{
+	v1alpha1.ReasonNoTargets, v1alpha1.ReasonPermissionDenied, v1alpha1.ReasonReportUnavailable,
+	v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonIncomplete, v1alpha1.ReasonBackendUnreachable,
+}
 
 // verdictOf reads the scanner's termination message; empty when there is no usable one.
 func verdictOf(pod *corev1.Pod) verdict {

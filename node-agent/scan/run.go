@@ -77,8 +77,8 @@ func (s *Scanner) Volume(ctx context.Context, root *volume.Root, spec volume.Spe
 	default:
 		return verdict, err
 	}
-	if found.Stopped != "" {
-		return verdict, fmt.Errorf("the search for images stopped before its end, %s; name fewer directories in spec.target.volume.paths", found.Stopped)
+	if err := incomplete(found); err != nil {
+		return verdict, err
 	}
 	s.Log.Info("listed", "targets", len(found.Targets), "failures", len(found.Failures), "entriesSeen", found.Entries, "directoriesRead", found.Directories)
 	if err := sink.Listed(len(found.Targets) + len(found.Failures)); err != nil {
@@ -91,6 +91,23 @@ func (s *Scanner) Volume(ctx context.Context, root *volume.Root, spec volume.Spe
 		return verdict, err
 	}
 	return verdict, sink.Finish(ctx)
+}
+
+// incomplete says why a search must not pass for a list of all targets.
+func incomplete(found volume.Found) error {
+	stopped := found.Stopped
+	counted := 0
+	for _, n := range found.FailureCounts {
+		counted += n
+	}
+	if stopped == "" && counted > len(found.Failures) {
+		stopped = fmt.Sprintf("%d paths cannot be used, and only %d are named", counted, len(found.Failures))
+	}
+	if stopped == "" {
+		return nil
+	}
+	return &volume.Error{Reason: v1alpha1.ReasonIncomplete, Message: "the search for images ended before its end: " + stopped +
+		"; name fewer directories in spec.target.volume.paths, or more in exclude"}
 }
 
 // failures gives the outcome of what could not become a target.

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// maxNamed is how many paths are named for each reason and each Tally; all are counted.
-const maxNamed = 1000
+// maxNamed is how many paths are named for each reason and each Tally; all are counted. Each becomes an entry of an
+// inventory, of which a chunk holds 2,000.
+const maxNamed = 20_000
 
 // Target is one image. Paths are relative to the volume, raw bytes.
 type Target struct {
@@ -40,7 +41,7 @@ type Found struct {
 	// Targets are sorted by path. Their content was not looked at, and whether it can be read is not known yet.
 	Targets []Target
 	// Failures name what was asked for or has an image's name and cannot be scanned, and directories that cannot be
-	// searched; sorted by path. Of those the user did not write himself, the first thousand for each reason are kept.
+	// searched; sorted by path. Of those the user did not write himself, the first 20,000 for each reason are kept.
 	Failures []*Error
 	// FailureCounts counts all failures by reason.
 	FailureCounts map[string]int
