@@ -192,8 +192,9 @@ func (p *podFlags) scan(ctx context.Context, scanner *scan.Scanner, paths []stri
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.As(err, &spec) && spec.Reason == volume.ReasonInvalidSpec:
-		p.leave(v1alpha1.ReasonInvalidSpec, err.Error())
+	case errors.As(err, &spec) && (spec.Reason == v1alpha1.ReasonInvalidSpec || spec.Reason == v1alpha1.ReasonIncomplete):
+		// Another pod would end the same way: the exit code of a usage error fails the Job at once.
+		p.leave(spec.Reason, err.Error())
 		return usageError{err}
 	case errors.As(err, &spec):
 		p.leave(spec.Reason, err.Error())

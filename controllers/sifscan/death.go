@@ -62,7 +62,7 @@ func containerDeath(pod *corev1.Pod, end *corev1.ContainerStateTerminated) cause
 	switch {
 	case end.Reason == reasonOOMKilled:
 		return cause{v1alpha1.ReasonOOMKilled, outOfMemory(pod)}
-	case end.ExitCode == exitUsage && verdictOf(pod).reason == v1alpha1.ReasonInvalidSpec:
+	case end.ExitCode == exitUsage && verdictOf(pod).reason != "":
 		return cause(verdictOf(pod))
 	case end.ExitCode == exitUsage:
 		return cause{v1alpha1.ReasonEngineFailed,

@@ -20,7 +20,6 @@ const (
 const (
 	eventJobCreated   = "JobCreated"
 	eventJobRecreated = "JobRecreated"
-	eventResumed      = "Resumed"
 )
 
 // maxNote is the longest note of an Event (kubernetes, pkg/apis/core/validation/events.go).
@@ -31,20 +30,17 @@ type announcement struct{ kind, reason, action, note string }
 
 func (p *pass) tell(a announcement) { p.announcements = append(p.announcements, a) }
 
-// jobCreated says why there is a new Job.
+// jobCreated says that there is a new Job, and whether it begins the run or takes it up again.
 func jobCreated(p *pass) announcement {
 	name := JobName(p.scan.Name, p.run)
-	switch {
-	case p.scan.Status.StartTime == nil:
+	if p.scan.Status.StartTime == nil {
 		return announcement{corev1.EventTypeNormal, eventJobCreated, actionScan, "Created Job " + name}
-	case reasonOf(&p.before) == v1alpha1.ReasonSuspended:
-		return announcement{corev1.EventTypeNormal, eventResumed, actionResume, "Created Job " + name + " to resume the run"}
 	}
-	return announcement{corev1.EventTypeWarning, eventJobRecreated, actionResume,
-		"Job " + name + " was deleted before it had finished; created it again to resume the run"}
+	return announcement{corev1.EventTypeNormal, eventJobRecreated, actionResume,
+		"Created Job " + name + " again, which was suspended or deleted before it had finished: the run takes up where it was"}
 }
 
-// emit tells what the status that was just written has new.
+// emit tells what was done, and what the status that is now stored has new.
 func (r *Reconciler) emit(p *pass) {
 	for _, a := range p.announcements {
 		r.Events.Eventf(p.scan, nil, a.kind, a.reason, a.action, "%s", printable(a.note, maxNote))

@@ -63,7 +63,7 @@ type pass struct {
 }
 
 // Reconcile brings one SIFScan one step further. The status is written at most once, at the end,
-// and events follow it.
+// and Events follow it.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	scan := &v1alpha1.SIFScan{}
 	if err := r.Client.Get(ctx, req.NamespacedName, scan); err != nil {
@@ -92,16 +92,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return result, nil
 }
 
-// writeStatus writes the status if it changed, and only then tells of the changes.
+// writeStatus writes the status if it changed, and then tells what happened.
 func (r *Reconciler) writeStatus(ctx context.Context, p *pass) error {
-	if equality.Semantic.DeepEqual(p.before, p.scan.Status) {
-		return nil
-	}
-	if err := r.Client.Status().Update(ctx, p.scan); err != nil {
+	if !equality.Semantic.DeepEqual(p.before, p.scan.Status) {
+		err := r.Client.Status().Update(ctx, p.scan)
 		if apierrors.IsNotFound(err) {
 			return nil // deleted meanwhile
 		}
-		return fmt.Errorf("write the status: %w", conflict(err))
+		if err != nil {
+			return fmt.Errorf("write the status: %w", conflict(err))
+		}
 	}
 	r.emit(p)
 	return nil

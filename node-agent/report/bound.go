@@ -65,9 +65,25 @@ func Bound(r *v1alpha1.Report) {
 	boundOutcome(&r.Outcome)
 	boundSummary(r.Summary)
 
-	for size(r) > MaxBytes && r.Image != nil && len(r.Image.Labels) > 0 {
-		r.Image.Labels = boundLabels(r.Image.Labels, len(r.Image.Labels)/2)
+	for size(r) > MaxBytes && shrink(r.Image) {
 	}
+}
+
+// shrink halves the longest list that the image's author fills; false when there is none left.
+func shrink(i *v1alpha1.ReportImage) bool {
+	switch {
+	case i == nil:
+		return false
+	case len(i.Labels) > 0 && len(i.Labels) >= max(len(i.Partitions), len(i.Signatures)):
+		i.Labels = boundLabels(i.Labels, len(i.Labels)/2)
+	case len(i.Partitions) > 0 && len(i.Partitions) >= len(i.Signatures):
+		i.Partitions = i.Partitions[:len(i.Partitions)/2]
+	case len(i.Signatures) > 0:
+		i.Signatures = i.Signatures[:len(i.Signatures)/2]
+	default:
+		return false
+	}
+	return true
 }
 
 func size(r *v1alpha1.Report) int {

@@ -1,0 +1,382 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scan_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/native"
+	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/report"
+	"github.com/sifscan/sifscan-operator/node-agent/scan"
+	"github.com/sifscan/sifscan-operator/node-agent/volume"
+	"github.com/sifscan/sifscan-operator/test/fixtures"
+)
+
+// alpine is a SIF with an Alpine of three packages, made once.
+var alpine = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "scan-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	tree := fixtures.NewTree(filepath.Join(dir, "tree"))
+	fixtures.Alpine(tree)
+	squashfs, sif := filepath.Join(dir, "squashfs"), filepath.Join(dir, "sif")
+	if err := errors.Join(tree.Done(), fixtures.Squashfs{}.Make(tree.Root, squashfs), fixtures.NewSIF("amd64").System(squashfs).Write(sif)); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(sif)
+})
+
+// shelf is a directory of images.
+type shelf struct {
+	t   *testing.T
+	dir string
+}
+
+func newShelf(t *testing.T) *shelf { return &shelf{t, t.TempDir()} }
+
+func (s *shelf) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *shelf) image(name string) *shelf {
+	body, err := alpine()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.file(name, body)
+}
+
+func (s *shelf) file(name string, body []byte) *shelf {
+	s.t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(s.path(name)), 0o755), os.WriteFile(s.path(name), body, 0o644)); err != nil {
+		s.t.Fatal(err)
+	}
+	return s
+}
+
+// truncated is the image as an interrupted copy leaves it.
+func (s *shelf) truncated(name string) *shelf {
+	body, err := alpine()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.file(name, body[:len(body)-4096])
+}
+
+// sink remembers what it is given.
+type sink struct {
+	total    int
+	begun    []string
+	notes    map[string]v1alpha1.EntryOutcome
+	reports  map[string]string
+	results  map[string]*scan.Result
+	finished bool
+	onBegin  func(path string)
+}
+
+func newSink() *sink {
+	return &sink{notes: map[string]v1alpha1.EntryOutcome{}, reports: map[string]string{}, results: map[string]*scan.Result{}}
+}
+
+func (s *sink) Listed(n int) error { s.total = n; return nil }
+func (s *sink) Begin(p string) error {
+	s.begun = append(s.begun, p)
+	if s.onBegin != nil {
+		s.onBegin(p)
+	}
+	return nil
+}
+func (s *sink) Note(p string, o v1alpha1.EntryOutcome, report string) error {
+	s.notes[p], s.reports[p] = o, report
+	return nil
+}
+func (s *sink) Deliver(_ context.Context, r *scan.Result) error { s.results[r.Path] = r; return nil }
+func (s *sink) Finish(context.Context) error                    { s.finished = true; return nil }
+
+// reasons are the reasons of the results, by path.
+func (s *sink) reasons() map[string]string {
+	out := map[string]string{}
+	for p, r := range s.results {
+		out[p] = r.Report.Outcome.Reason
+	}
+	return out
+}
+
+func newScanner(t *testing.T) *scan.Scanner {
+	t.Helper()
+	e, err := native.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &scan.Scanner{Engine: e, EngineVersion: native.Version, Formats: []engine.Format{engine.FormatSPDX}, Now: time.Now, Log: logr.Discard()}
+}
+
+// run scans everything on the shelf.
+func run(t *testing.T, s *shelf, scanner *scan.Scanner, known *handover.Knowledge, to *sink) (scan.Verdict, error) {
+	t.Helper()
+	root, err := volume.OpenRoot(s.dir, "/shared")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	return scanner.Volume(context.Background(), root, volume.Spec{}, known, to)
+}
+
+func TestEveryTargetHasAnOutcomeWhateverItIs(t *testing.T) {
+	s := newShelf(t).image("good.sif").truncated("cut.sif").file("text.sif", []byte("hello")).file("empty.sif", nil)
+	if err := errors.Join(
+		syscall.Mkfifo(s.path("fifo.sif"), 0o644),
+		os.Symlink("/proc/self/environ", s.path("environ.sif")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	to := newSink()
+	verdict, err := run(t, s, newScanner(t), nil, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"good.sif":    "",
+		"cut.sif":     v1alpha1.ReasonCorruptImage,
+		"text.sif":    v1alpha1.ReasonUnsupported,
+		"empty.sif":   v1alpha1.ReasonCorruptImage,
+		"fifo.sif":    v1alpha1.ReasonUnsupported,
+		"environ.sif": v1alpha1.ReasonUnsupported,
+	}
+	if diff := cmp.Diff(want, to.reasons()); diff != "" {
+		t.Error(diff)
+	}
+	if verdict.Total() != len(want) || to.total != len(want) || !to.finished {
+		t.Errorf("total %d, listed %d, finished %v; want %d, %d, true", verdict.Total(), to.total, to.finished, len(want), len(want))
+	}
+	good := to.results["good.sif"].Report
+	if good.Target.Path != "/shared/good.sif" || good.Summary == nil || good.Summary.Packages != 3 || good.OS == nil || good.OS.Family != "alpine" {
+		t.Errorf("the good image's report is %+v", good)
+	}
+	if good.Summary.Critical != nil || good.Summary.NotAssessed != 3 {
+		t.Error("nothing was matched: severities must be absent and every package not assessed")
+	}
+	if to.results["cut.sif"].Identity != "" || to.results["good.sif"].Identity == "" {
+		t.Error("only what was read well has an identity")
+	}
+}
+
+func TestAnImageThatTheClusterKnowsIsNotOpened(t *testing.T) {
+	s := newShelf(t).image("a.sif").image("b.sif")
+	first := newSink()
+	if _, err := run(t, s, newScanner(t), nil, first); err != nil {
+		t.Fatal(err)
+	}
+	name := report.Subject{ClaimUID: "claim", Path: "sub/a.sif", Engine: native.Name, ScanTypes: []string{"pkg"}}.Name()
+	known := &handover.Knowledge{
+		Volume:  handover.KnownVolume{ClaimUID: "claim", SubPath: "sub"},
+		Reports: map[string]string{name: first.results["a.sif"].Identity},
+	}
+	second := newSink()
+	verdict, err := run(t, s, newScanner(t), known, second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"b.sif"}, second.begun); diff != "" {
+		t.Errorf("opened: %s", diff)
+	}
+	if second.notes["a.sif"] != v1alpha1.EntryUnchanged || second.reports["a.sif"] != name {
+		t.Errorf("a.sif is noted as %q with report %q", second.notes["a.sif"], second.reports["a.sif"])
+	}
+	if verdict.Counts[v1alpha1.EntryUnchanged] != 1 || verdict.Counts[v1alpha1.EntryScanned] != 1 {
+		t.Errorf("counts %v", verdict.Counts)
+	}
+}
+
+func TestChangedContentFormatsOrEngineOpenAnImageAgain(t *testing.T) {
+	for name, change := range map[string]func(*shelf, *scan.Scanner){
+		"content": func(s *shelf, _ *scan.Scanner) { s.image("a.sif") }, // written anew: same size, another ctime
+		"formats": func(_ *shelf, sc *scan.Scanner) { sc.Formats = append(sc.Formats, engine.FormatCycloneDX) },
+		"engine":  func(_ *shelf, sc *scan.Scanner) { sc.EngineVersion = "next" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShelf(t).image("a.sif")
+			first, scanner := newSink(), newScanner(t)
+			if _, err := run(t, s, scanner, nil, first); err != nil {
+				t.Fatal(err)
+			}
+			change(s, scanner)
+			report := report.Subject{Path: "a.sif", Engine: native.Name, ScanTypes: []string{"pkg"}}.Name()
+			second := newSink()
+			if _, err := run(t, s, scanner, &handover.Knowledge{Reports: map[string]string{report: first.results["a.sif"].Identity}}, second); err != nil {
+				t.Fatal(err)
+			}
+			if len(second.begun) != 1 {
+				t.Error("the image was not opened again")
+			}
+		})
+	}
+}
+
+func TestATargetOfAnEarlierPodIsCountedAndNotScannedAgain(t *testing.T) {
+	s := newShelf(t).image("a.sif").image("b.sif")
+	to := newSink()
+	verdict, err := run(t, s, newScanner(t), &handover.Knowledge{
+		Entries: map[string]handover.KnownEntry{"a.sif": {Path: "a.sif", Outcome: v1alpha1.EntryFailed}},
+	}, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"b.sif"}, to.begun); diff != "" {
+		t.Error(diff)
+	}
+	if verdict.Total() != 2 || verdict.Counts[v1alpha1.EntryFailed] != 1 {
+		t.Errorf("counts %v", verdict.Counts)
+	}
+}
+
+func TestAnImageThatKilledAScannerComesLastAndFailsAloneAfterTwoDeaths(t *testing.T) {
+	s := newShelf(t).image("a.sif").image("b.sif").image("c.sif")
+	to := newSink()
+	_, err := run(t, s, newScanner(t), &handover.Knowledge{
+		Attempts: map[string]int32{"a.sif": 2, "b.sif": 1},
+		Death:    "OOMKilled: raise spec.resources.limits.memory",
+	}, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"c.sif", "b.sif"}, to.begun); diff != "" {
+		t.Errorf("opened: %s", diff)
+	}
+	poison := to.results["a.sif"]
+	if poison.Report.Outcome.Reason != v1alpha1.ReasonOOMKilled || !strings.Contains(poison.Report.Outcome.Message, "raise spec.resources.limits.memory") {
+		t.Errorf("the poison image's outcome is %+v", poison.Report.Outcome)
+	}
+	if poison.Outcome != v1alpha1.EntryFailed {
+		t.Errorf("outcome %q", poison.Outcome)
+	}
+}
+
+func TestNoTargetsIsSaidAndStored(t *testing.T) {
+	to := newSink()
+	verdict, err := run(t, newShelf(t).file("readme.txt", []byte("x")), newScanner(t), nil, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if verdict.Reason != v1alpha1.ReasonNoTargets || verdict.Message == "" || !to.finished || to.total != 0 {
+		t.Errorf("verdict %+v, finished %v, total %d", verdict, to.finished, to.total)
+	}
+}
+
+func TestTheEndOfTheRunIsNoFailureOfTheImageInHand(t *testing.T) {
+	s := newShelf(t).image("a.sif").image("b.sif")
+	root, err := volume.OpenRoot(s.dir, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ended := errors.New("evicted")
+	to := newSink()
+	to.onBegin = func(string) { cancel(ended) }
+	_, err = newScanner(t).Volume(ctx, root, volume.Spec{}, nil, to)
+	if !errors.Is(err, ended) {
+		t.Errorf("got %v, want the cause of the end", err)
+	}
+	if len(to.results) != 0 || to.finished {
+		t.Errorf("results %v were delivered after the end", to.reasons())
+	}
+}
+
+func TestAnImageHasItsTime(t *testing.T) {
+	s := newShelf(t).image("a.sif")
+	scanner := newScanner(t)
+	scanner.Timeout = time.Nanosecond
+	to := newSink()
+	if _, err := run(t, s, scanner, nil, to); err != nil {
+		t.Fatal(err)
+	}
+	o := to.results["a.sif"].Report.Outcome
+	if o.Reason != v1alpha1.ReasonDeadlineExceeded || !strings.Contains(o.Message, "spec.scanner.timeout") {
+		t.Errorf("outcome %+v", o)
+	}
+}
+
+// panicking is an engine with a defect.
+type panicking struct{}
+
+func (panicking) Name() string { return "native" }
+func (panicking) Scan(context.Context, engine.Target) (*engine.Result, error) {
+	panic("index out of range")
+}
+
+func TestAPanicFailsItsImageAlone(t *testing.T) {
+	s := newShelf(t).image("a.sif").truncated("b.sif")
+	scanner := newScanner(t)
+	scanner.Engine = panicking{}
+	to := newSink()
+	if _, err := run(t, s, scanner, nil, to); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"a.sif": v1alpha1.ReasonEngineFailed, "b.sif": v1alpha1.ReasonCorruptImage}
+	if diff := cmp.Diff(want, to.reasons()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFoldersAreCompleteAndTakeTheOldOnesPlace(t *testing.T) {
+	s, out := newShelf(t).image("a b\n.sif"), t.TempDir()
+	if err := os.Mkdir(filepath.Join(out, ".tmp-left"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		to, err := scan.NewFolderSink(out, &strings.Builder{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := volume.OpenRoot(s.dir, "/shared")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newScanner(t).Volume(context.Background(), root, volume.Spec{}, nil, to); err != nil {
+			t.Fatal(err)
+		}
+		root.Close()
+	}
+	entries, err := os.ReadDir(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 {
+		t.Fatalf("found %v, want one folder", entries)
+	}
+	name := entries[0].Name()
+	if name != scan.FolderName(`/shared/a b\x0a.sif`) || strings.ContainsAny(name, " \n\\") {
+		t.Errorf("the folder is called %q", name)
+	}
+	body, err := os.ReadFile(filepath.Join(out, name, "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got v1alpha1.ScanReport
+	if err := json.Unmarshal(body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Kind != "ScanReport" || got.Report.Target.Path != `/shared/a b\x0a.sif` || got.Report.Summary.Packages != 3 {
+		t.Errorf("report.json holds %+v", got)
+	}
+	if _, err := os.Stat(filepath.Join(out, name, "sbom.spdx.json")); err != nil {
+		t.Error(err)
+	}
+}
