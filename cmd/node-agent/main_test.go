@@ -1,0 +1,124 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sifscan/sifscan-operator/test/fixtures"
+)
+
+// images makes a directory with one good image, one cut copy of it and a text file.
+func images(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	tree := fixtures.NewTree(filepath.Join(t.TempDir(), "tree"))
+	fixtures.Debian(tree)
+	squashfs := filepath.Join(t.TempDir(), "squashfs")
+	good := filepath.Join(dir, "good.sif")
+	err := errors.Join(
+		tree.Done(),
+		fixtures.Squashfs{}.Make(tree.Root, squashfs),
+		fixtures.NewSIF("arm64").System(squashfs).Labels(map[string]string{"escape": "\x1b[2J"}).Write(good),
+		fixtures.Truncate(good, filepath.Join(dir, "cut.sif"), 20000),
+		os.WriteFile(filepath.Join(dir, "text.sif"), []byte("hello"), 0o644),
+		os.Mkdir(filepath.Join(dir, "empty"), 0o755),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// agent runs a command line.
+func agent(ctx context.Context, args ...string) (code int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	code = run(ctx, args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestExitCodesTellWhatHappened(t *testing.T) {
+	dir := images(t)
+	good, cut := filepath.Join(dir, "good.sif"), filepath.Join(dir, "cut.sif")
+	ended, cancel := context.WithCancelCause(context.Background())
+	cancel(signalError{syscall.SIGTERM})
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		args []string
+		want int
+		says string
+	}{
+		"a good image":                        {args: []string{"scan", good}, want: 0, says: "3 packages, Debian GNU/Linux 12"},
+		"a cut image":                         {args: []string{"scan", cut}, want: 1, says: "CorruptImage"},
+		"a good and a cut image":              {args: []string{"scan", good, cut}, want: 1, says: "3 packages"},
+		"a directory without images":          {args: []string{"scan", filepath.Join(dir, "empty")}, want: 1, says: "NoTargets"},
+		"a target that is not there":          {args: []string{"scan", filepath.Join(dir, "absent.sif")}, want: 1, says: "no such file"},
+		"no target":                           {args: []string{"scan"}, want: 2, says: "name at least one"},
+		"an unknown flag":                     {args: []string{"scan", "--frmats=x", good}, want: 2, says: "unknown flag"},
+		"an unknown command":                  {args: []string{"scna"}, want: 2, says: "unknown command"},
+		"an unknown engine":                   {args: []string{"scan", "--engine=other", good}, want: 2, says: "use native"},
+		"an unknown format":                   {args: []string{"scan", "--formats=pdf", good}, want: 2, says: "use json, spdx or cyclonedx"},
+		"SIGTERM":                             {ctx: ended, args: []string{"scan", good}, want: 143},
+		"help":                                {args: []string{"scan", "--help"}, want: 0, says: "--output-dir"},
+		"inspect of a good image":             {args: []string{"inspect", good}, want: 0, says: "arm64"},
+		"inspect of a text file":              {args: []string{"inspect", filepath.Join(dir, "text.sif")}, want: 1, says: "not a container image"},
+		"inspect of a directory":              {args: []string{"inspect", dir}, want: 0, says: "directory"},
+		"inspect without an image":            {args: []string{"inspect"}, want: 2},
+		"inspect with an unknown output":      {args: []string{"inspect", "-o", "xml", good}, want: 2, says: "use table or json"},
+		"a reporter outside of a scan pod":    {args: []string{"reporter"}, want: 2, says: "required flag"},
+		"a results directory without its pod": {args: []string{"scan", "--results-dir=/nowhere", good}, want: 2, says: "--volume-root"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := c.ctx
+			if ctx == nil {
+				ctx = context.Background()
+			}
+			args := c.args
+			if args[0] == "scan" {
+				args = append([]string{"scan", "--output-dir=" + t.TempDir()}, args[1:]...)
+			}
+			code, stdout, stderr := agent(ctx, args...)
+			if code != c.want || !strings.Contains(stdout+stderr, c.says) {
+				t.Errorf("exit code %d, want %d with %q\nstdout: %s\nstderr: %s", code, c.want, c.says, stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestADirectoryIsSearchedAndEveryTargetHasItsFolder(t *testing.T) {
+	dir, out := images(t), t.TempDir()
+	code, stdout, _ := agent(context.Background(), "scan", "--formats=spdx,cyclonedx", "--output-dir", out, dir)
+	if code != 1 || strings.Count(stdout, "\n") != 3 {
+		t.Errorf("exit code %d, printed:\n%s", code, stdout)
+	}
+	for pattern, want := range map[string]int{"*/report.json": 3, "*/sbom.spdx.json": 1, "*/sbom.cdx.json": 1, "*/inventory.json": 0} {
+		if found, _ := filepath.Glob(filepath.Join(out, pattern)); len(found) != want {
+			t.Errorf("%s: found %v, want %d", pattern, found, want)
+		}
+	}
+}
+
+func TestInspectPrintsNoTerminalEscapesAndItsJSONKeepsTheBytes(t *testing.T) {
+	good := filepath.Join(images(t), "good.sif")
+	_, table, _ := agent(context.Background(), "inspect", good)
+	if strings.Contains(table, "\x1b") || !strings.Contains(table, `escape=\x1b[2J`) {
+		t.Errorf("the table is\n%s", table)
+	}
+	_, text, _ := agent(context.Background(), "inspect", "-o", "json", good)
+	var got inspection
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Format != "sif" || !got.Readable || got.Labels["escape"] != "\x1b[2J" {
+		t.Errorf("JSON says %+v", got)
+	}
+}
