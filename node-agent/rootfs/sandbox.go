@@ -257,12 +257,16 @@ func (s *sandbox) measure(ctx context.Context) (squashfs.Sizes, error) {
 		switch {
 		case info.IsDir():
 			z.Directories++
+			z.Disk += squashfs.DiskBlock
 		case info.Mode().IsRegular():
 			z.Files++
 			z.Bytes += info.Size()
-			z.Allocated += min(st.Blocks*512, info.Size())
+			stored := min(st.Blocks*512, info.Size())
+			z.Allocated += stored
+			z.Disk += squashfs.DiskSize(stored)
 		case info.Mode()&fs.ModeSymlink != 0:
 			z.Symlinks++
+			z.Disk += squashfs.DiskBlock
 		default:
 			z.Special++
 		}

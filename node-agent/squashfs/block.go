@@ -5,8 +5,12 @@ import (
 )
 
 const (
-	// DataCacheBytes bounds the decompressed data and fragment blocks that are kept.
-	DataCacheBytes = 16 << 20
+	// DataCacheBytes bounds the decompressed data and fragment blocks that are
+	// kept. A package scan of 96,000 files read 84.0 MB with a cache of 16 MiB,
+	// 85.1 with 8 and 85.4 with 4. Blocks of 1 MiB get twice as much, so that
+	// parallel readers do not take each other's fragments.
+	DataCacheBytes = 8 << 20
+	leastBlocks    = 16
 	blockStored    = 1 << 24 // bit of a block's size: not compressed
 )
 
@@ -78,7 +82,7 @@ type block struct {
 }
 
 func newBlockCache(blockSize int) *blockCache {
-	return &blockCache{blockSize: blockSize, limit: DataCacheBytes / blockSize, blocks: make(map[blockRef]*block)}
+	return &blockCache{blockSize: blockSize, limit: max(DataCacheBytes/blockSize, leastBlocks), blocks: make(map[blockRef]*block)}
 }
 
 // acquire returns the block, read by one of its users while the others wait.

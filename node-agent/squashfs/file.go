@@ -47,14 +47,7 @@ func (r *Reader) Open(i *Inode) (*File, error) {
 // Size returns the number of bytes.
 func (f *File) Size() int64 { return f.inode.Size }
 
-// Blocks returns the number of blocks the content is divided into, each of the
-// image's block size but for the last; a tail kept in a fragment is one of them.
-func (f *File) Blocks() int64 {
-	bs := int64(f.r.sb.BlockSize)
-	return (f.inode.Size + bs - 1) / bs
-}
-
-// Block says where a block of the file lies.
+// block says where a block of the file lies.
 func (f *File) block(n int64) (blockRef, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -105,6 +98,21 @@ func grow[T any](s []T, n int) []T {
 		return make([]T, n)
 	}
 	return s[:n]
+}
+
+// Hole returns how many bytes from off on are a hole, up to the end of the
+// block that off lies in; 0 where there is data.
+func (f *File) Hole(off int64) (int64, error) {
+	bs := int64(f.r.sb.BlockSize)
+	n := off / bs
+	if n >= f.blocks {
+		return 0, nil
+	}
+	ref, err := f.block(n)
+	if err != nil || ref.stored() > 0 {
+		return 0, err
+	}
+	return min((n+1)*bs, f.inode.Size) - off, nil
 }
 
 // ReadAt implements io.ReaderAt. Holes read as zeros.

@@ -1,7 +1,6 @@
 package squashfs
 
 import (
-	"bytes"
 	"io"
 	"sync"
 )
@@ -99,10 +98,9 @@ func (x *Index) Lookup(name string) (e Entry, ok bool, err error) {
 		if err != nil {
 			return Entry{}, false, err
 		}
-		if c := bytes.Compare(d.name, []byte(name)); c == 0 {
-			return Entry{Name: name, Type: e.typ, Number: e.number, Ref: e.ref}, true, nil
-		} else if c > 0 {
-			return Entry{}, false, nil
+		if string(d.name) < name {
+			continue
 		}
+		return Entry{Name: name, Type: e.typ, Number: e.number, Ref: e.ref}, string(d.name) == name, nil
 	}
 }

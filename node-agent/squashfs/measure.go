@@ -15,7 +15,14 @@ type Sizes struct {
 
 	Bytes     int64 // content of the regular files as read, holes included
 	Allocated int64 // the same without holes
+	Disk      int64 // the same in blocks of 4 KiB, with one block for each directory and symlink
 }
+
+// DiskBlock is the block of ext4, XFS and tmpfs: what a file of one byte takes.
+const DiskBlock = 4096
+
+// DiskSize returns how much of a disk n bytes take.
+func DiskSize(n int64) int64 { return (n + DiskBlock - 1) &^ (DiskBlock - 1) }
 
 // Inodes returns the number of distinct files of all types.
 func (s Sizes) Inodes() int64 { return s.Files + s.Directories + s.Symlinks + s.Special }
@@ -40,14 +47,17 @@ func (r *Reader) Measure(ctx context.Context) (Sizes, error) {
 			holes, err := r.holes(ctx, v.Inode, &budget)
 			s.Bytes += v.Inode.Size
 			s.Allocated += v.Inode.Size - holes
-			if err == nil && s.Bytes < 0 {
+			s.Disk += DiskSize(v.Inode.Size - holes)
+			if err == nil && (s.Bytes < 0 || s.Disk < 0) {
 				err = corrupt("the files are larger together than 8 EiB")
 			}
 			return err
 		case v.Inode.Type == Directory:
 			s.Directories++
+			s.Disk += DiskBlock
 		case v.Inode.Type == Symlink:
 			s.Symlinks++
+			s.Disk += DiskBlock
 		default:
 			s.Special++
 		}

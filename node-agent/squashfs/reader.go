@@ -20,6 +20,7 @@ type Reader struct {
 	listingEnd int64
 
 	meta    *clock[int64, metaBlock]
+	chunks  *clock[int64, []byte] // of the file, by their offset
 	indexes *clock[string, *Index]
 	data    *blockCache
 	scratch sync.Pool // of *scratch
@@ -61,6 +62,7 @@ func New(src io.ReaderAt, size int64) (*Reader, error) {
 		src:     src,
 		sb:      sb,
 		meta:    newClock[int64, metaBlock](MetadataCacheBytes / metadataSize),
+		chunks:  newClock[int64, []byte](chunkCacheSize),
 		indexes: newClock[string, *Index](indexCacheSize),
 		data:    newBlockCache(int(sb.BlockSize)),
 	}

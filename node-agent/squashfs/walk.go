@@ -13,7 +13,6 @@ const MaxDepth = 2048
 // Visit is what Walk shows of one file. It is valid during the call only.
 type Visit struct {
 	Inode *Inode
-	Entry Entry  // zero for the root
 	Depth int    // of the root: 0
 	Again bool   // this inode was shown before, under another name
 	Path  []byte // relative to the root, without a leading slash; empty for the root
@@ -31,14 +30,14 @@ func (r *Reader) Walk(ctx context.Context, fn func(*Visit) error) error {
 	if err != nil {
 		return err
 	}
-	w := walk{r: r, ctx: ctx, fn: fn, visit: Visit{Path: make([]byte, 0, 512)}}
+	w := walk{r: r, ctx: ctx, fn: fn, inode: *root}
+	w.visit = Visit{Inode: &w.inode, Path: make([]byte, 0, 512)}
 	listings, err := r.countMetadata(r.sb.directoryTable, r.listingEnd)
 	if err != nil {
 		return err
 	}
 	w.listingBytes = listings * metadataSize
 	w.seen.add(root.Number)
-	w.visit.Inode = root
 	if err := fn(&w.visit); err != nil {
 		if err == fs.SkipDir {
 			return nil
@@ -52,6 +51,7 @@ type walk struct {
 	r     *Reader
 	ctx   context.Context
 	fn    func(*Visit) error
+	inode Inode // of the visit
 	visit Visit
 	seen  bitmap
 	steps int
@@ -86,7 +86,7 @@ func (w *walk) directories(root *Inode) error {
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
 		w.visit.Path = w.visit.Path[:top.path]
-		e, err := top.dir.Next()
+		e, err := top.dir.next()
 		if err == io.EOF {
 			stack = stack[:len(stack)-1]
 			continue
@@ -94,9 +94,9 @@ func (w *walk) directories(root *Inode) error {
 		if err != nil {
 			return w.in(err)
 		}
-		inode, err := w.enter(e, len(stack))
-		if err == nil && inode.Type == Directory {
-			err = push(inode)
+		err = w.enter(e, top.dir.name, len(stack))
+		if err == nil && w.inode.Type == Directory {
+			err = push(&w.inode)
 		}
 		if err != nil && err != fs.SkipDir {
 			return err
@@ -106,26 +106,25 @@ func (w *walk) directories(root *Inode) error {
 }
 
 // enter reads, checks and shows the inode of an entry.
-func (w *walk) enter(e Entry, depth int) (*Inode, error) {
+func (w *walk) enter(e rawEntry, name []byte, depth int) error {
 	if w.steps++; w.steps%1024 == 0 {
 		if err := w.ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if len(w.visit.Path) > 0 {
 		w.visit.Path = append(w.visit.Path, '/')
 	}
-	w.visit.Path = append(w.visit.Path, e.Name...)
-	inode, err := w.r.EntryInode(e)
-	if err != nil {
-		return nil, w.in(err)
+	w.visit.Path = append(w.visit.Path, name...)
+	if _, err := w.r.entryInode(e, &w.inode); err != nil {
+		return w.in(err)
 	}
-	w.visit.Inode, w.visit.Entry, w.visit.Depth = inode, e, depth
-	w.visit.Again = !w.seen.add(inode.Number)
-	if inode.Type == Directory && w.visit.Again {
-		return nil, w.in(corrupt("directory inode %d is reached twice: a loop or a second parent", inode.Number))
+	w.visit.Depth = depth
+	w.visit.Again = !w.seen.add(w.inode.Number)
+	if w.inode.Type == Directory && w.visit.Again {
+		return w.in(corrupt("directory inode %d is reached twice: a loop or a second parent", w.inode.Number))
 	}
-	return inode, w.fn(&w.visit)
+	return w.fn(&w.visit)
 }
 
 // in adds the path at which a walk failed.
