@@ -107,6 +107,8 @@ const (
 	// size in bytes, as name/bytes.
 	AnnotationArtifacts = "sifscan.io/artifacts"
 
+	// AnnotationRun on a ScanReport: the run that wrote it last.
+	AnnotationRun = "sifscan.io/run"
 	// AnnotationSuperseded on a ScanReport: names of artifact ConfigMaps that a newer scan of
 	// the image replaced, separated by commas. The controller deletes them after the run.
 	AnnotationSuperseded = "sifscan.io/superseded-artifacts"

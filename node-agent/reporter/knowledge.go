@@ -24,6 +24,7 @@ type knownReport struct {
 	identity  string
 	outcome   string
 	artifacts string
+	run       string // that wrote it
 }
 
 // budget is what a namespace's artifacts take of etcd.
@@ -90,6 +91,7 @@ func (r *Reporter) learnReport(m *metav1.PartialObjectMetadata) {
 		identity:  a[v1alpha1.AnnotationIdentity],
 		outcome:   a[v1alpha1.AnnotationOutcome],
 		artifacts: name,
+		run:       a[v1alpha1.AnnotationRun],
 	}
 }
 
@@ -136,6 +138,9 @@ func (r *Reporter) tellKnown(yield func(handover.Known) error) error {
 	for name, k := range r.known {
 		if k.outcome != v1alpha1.OutcomeScanned || k.identity == "" {
 			continue // a failure is tried again: what refused it may have changed outside of the file
+		}
+		if k.run == o.Run {
+			continue // written by an earlier pod: done if it is in the inventory, else its artifacts may be missing
 		}
 		if err := yield(handover.Known{Report: &handover.KnownReport{Name: name, Identity: k.identity}}); err != nil {
 			return err

@@ -29,8 +29,8 @@ const maxReportFile = 1 << 20
 
 // store writes one result: first the ScanReport, then its artifacts, which it owns. Two writes
 // an image is the least there is: the ConfigMap's name is known before it exists, so the report
-// can speak of it at once. A pod that dies between the two has no entry for the image in its inventory,
-// and the next pod opens the image again.
+// can speak of it at once. A pod that dies between the two has not written an entry for the image
+// into the inventory, and the next pod opens the image again (see tellKnown).
 func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) {
 	result, err := r.hand.Open(e.Folder)
 	if err != nil {
@@ -89,6 +89,7 @@ func (r *Reporter) scanReport(e handover.Event, body *v1alpha1.Report) *v1alpha1
 		ScanTypes: r.opts.ScanTypes,
 	}
 	annotations := report.Annotations(body)
+	annotations[v1alpha1.AnnotationRun] = r.opts.Run
 	if e.Outcome == v1alpha1.EntryScanned && len(e.Identity) <= maxIdentity {
 		annotations[v1alpha1.AnnotationIdentity] = e.Identity
 	}
@@ -197,7 +198,7 @@ func withoutTimes(in *v1alpha1.ScanReport) *v1alpha1.ScanReport {
 	out.Report.ObservedAt = metav1.Time{}
 	out.Report.Scanner.Duration = nil
 	out.Report.Scanner.BytesRead = 0
-	out.ManagedFields = nil
+	delete(out.Annotations, v1alpha1.AnnotationRun)
 	return out
 }
 
