@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,7 +186,10 @@ func linkKubectl(p programs, checkout string) error {
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return err
 	}
-	if err := os.Symlink(target, link+".new"); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Remove(link + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(target, link+".new"); err != nil {
 		return err
 	}
 	return os.Rename(link+".new", link)

@@ -15,8 +15,8 @@ import (
 // lockTimeout waits for another apt or dpkg, for example unattended-upgrades after boot, instead of failing.
 const lockTimeout = "DPkg::Lock::Timeout=300"
 
-// Installed is what the machine itself must have: each program and the package it comes from.
-var Installed = map[string]string{
+// installed is what the machine itself must have: each program and the package it comes from.
+var installed = map[string]string{
 	"nft":       "nftables", // kube-proxy
 	"ip":        "iproute2",
 	"mkfs.ext4": "e2fsprogs",
@@ -33,7 +33,7 @@ var shared = map[string]string{"libseccomp.so.2": "libseccomp2"}
 // Install installs the packages of programs that the machine does not have.
 func Install(ctx context.Context, say func(string, ...any)) error {
 	var missing []string
-	for program, name := range Installed {
+	for program, name := range installed {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, name)
 		}
