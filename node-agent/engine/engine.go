@@ -119,6 +119,8 @@ type Package struct {
 	// package itself: Debian's, Ubuntu's and Alpine's advisories speak of source packages.
 	SourceName    string `json:"sourceName,omitempty"`
 	SourceVersion string `json:"sourceVersion,omitempty"`
+	// Epoch is an RPM's epoch when it is not 0; it is no part of Version.
+	Epoch string `json:"epoch,omitempty"`
 	// Architecture as the package's own database spells it ("amd64", "x86_64").
 	Architecture string `json:"architecture,omitempty"`
 	// Licenses as the package declares them, not normalised; at most 16.
@@ -154,6 +156,14 @@ type Result struct {
 	OS            OS
 	// Packages are sorted by type, name, version and package URL; a package URL appears once.
 	Packages []Package
+	// Findings are sorted: most severe first, then by vulnerability and package; a vulnerability is named once for a package
+	// URL. Nil with Database nil means that nothing was matched, not that nothing was found.
+	Findings []Finding
+	// NotAssessed counts packages no advisory could be matched with: of an ecosystem the database has no data on, or of a
+	// version that says nothing. It counts all packages when Database is nil.
+	NotAssessed int
+	// Database is what Findings were matched with; nil when there is none.
+	Database *Database
 	// Secrets are sorted by path and line; at most 1,000.
 	Secrets []Secret
 	// Documents maps a file name (InventoryFile, SPDXFile, …) to its content.

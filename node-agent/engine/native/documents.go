@@ -18,6 +18,9 @@ type nativeDocument struct {
 	Engine          engineName       `json:"engine"`
 	OS              engine.OS        `json:"os"`
 	Packages        []engine.Package `json:"packages"`
+	Database        *engine.Database `json:"database,omitempty"`
+	Findings        []engine.Finding `json:"findings,omitempty"`
+	NotAssessed     int              `json:"notAssessed"`
 	Secrets         []engine.Secret  `json:"secrets,omitempty"`
 	UnownedFiles    *insightReport   `json:"unownedFiles,omitempty"`
 	Warnings        []engine.Warning `json:"warnings,omitempty"`
@@ -81,6 +84,9 @@ func makeInventory(t engine.Target, subject sbom.Subject, r *engine.Result, unow
 		Engine:          engineName{Name: Name, Version: r.EngineVersion},
 		OS:              r.OS,
 		Packages:        packages,
+		Database:        r.Database,
+		Findings:        r.Findings,
+		NotAssessed:     r.NotAssessed,
 		Secrets:         r.Secrets,
 		Warnings:        r.Warnings,
 		DroppedWarnings: r.DroppedWarnings,

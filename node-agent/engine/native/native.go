@@ -14,6 +14,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/native/osvdb"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/osrelease"
 )
 
@@ -25,7 +26,10 @@ const Name = "native"
 const Version = "osv-scalibr-0.5.3+1"
 
 // Engine is the native engine. It is safe for concurrent use.
-type Engine struct{ rules []rule }
+type Engine struct {
+	rules []rule
+	db    *osvdb.DB // nil: nothing is matched
+}
 
 var _ engine.Engine = (*Engine)(nil)
 
@@ -40,6 +44,9 @@ func New() (*Engine, error) {
 	}
 	return &Engine{rules: rules}, nil
 }
+
+// WithDatabase returns the engine matching packages with the database, which stays the caller's to close.
+func (e *Engine) WithDatabase(db *osvdb.DB) *Engine { return &Engine{rules: e.rules, db: db} }
 
 // Name returns "native".
 func (e *Engine) Name() string { return Name }
@@ -64,6 +71,9 @@ func (e *Engine) Scan(ctx context.Context, t engine.Target) (*engine.Result, err
 	}
 	if t.Scans(engine.ScanPackages) {
 		result.Packages = packages
+		if err := e.match(ctx, result); err != nil {
+			return nil, failed(ctx, t, err)
+		}
 	}
 	if s.secrets != nil {
 		result.Secrets = s.secrets.list()
@@ -77,6 +87,22 @@ func (e *Engine) Scan(ctx context.Context, t engine.Target) (*engine.Result, err
 		return nil, failed(ctx, t, err)
 	}
 	return result, nil
+}
+
+// match adds the vulnerabilities of the result's packages. Without a database no package is assessed.
+func (e *Engine) match(ctx context.Context, r *engine.Result) error {
+	if e.db == nil {
+		r.NotAssessed = len(r.Packages)
+		return nil
+	}
+	matches, err := e.db.Match(ctx, r.OS, r.Packages)
+	if err != nil {
+		return err
+	}
+	info := e.db.Info()
+	r.Findings, r.NotAssessed = matches.Findings, matches.NotAssessed
+	r.Database = &engine.Database{Digest: info.Digest, UpdatedAt: info.UpdatedAt}
+	return nil
 }
 
 // run walks the image with every extractor, then settles which package owns what. Packages are looked for whatever the scan

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/osv-scalibr/extractor"
@@ -120,6 +121,9 @@ func describeSource(p *engine.Package, metadata any) {
 			}
 		}
 		arch = m.Architecture
+		if m.Epoch != 0 {
+			p.Epoch = strconv.Itoa(m.Epoch)
+		}
 	}
 	if name != p.Name {
 		p.SourceName = engine.Text(name, maxName)

@@ -1,0 +1,106 @@
+package osvdb
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+)
+
+var pythonSeparators = regexp.MustCompile(`[-_.]+`)
+
+// normalise returns the form of a package's name in which a record and an image agree.
+func normalise(ecosystem, name string) string {
+	switch ecosystem {
+	case "PyPI": // PEP 503
+		return strings.ToLower(pythonSeparators.ReplaceAllLiteralString(name, "-"))
+	case "NuGet", "Packagist": // case means nothing there
+		return strings.ToLower(name)
+	}
+	return name
+}
+
+// candidate is a name and version under which records may speak of a package.
+type candidate struct{ ecosystem, name, version string }
+
+// candidates returns what to look for, for a package of an image with the operating system. The database's ecosystems are
+// given because some distributions split theirs in ways an image does not tell: by product, by support contract.
+func candidates(p *engine.Package, os engine.OS, known func(prefix string) []string) []candidate {
+	base, release, _ := strings.Cut(p.Ecosystem, ":")
+	source := candidate{ecosystem: p.Ecosystem, name: or(p.SourceName, p.Name), version: or(p.SourceVersion, p.Version)}
+	binary := candidate{ecosystem: p.Ecosystem, name: p.Name, version: withEpoch(p)}
+	switch base {
+	case "Debian":
+		return []candidate{source}
+	case "Ubuntu":
+		// Releases with long support are named so: "Ubuntu:22.04:LTS". "Ubuntu:Pro:…" speaks of fixes under contract only.
+		return in([]string{p.Ecosystem, p.Ecosystem + ":LTS"}, source)
+	case "Alpine", "Wolfi", "Chainguard", "Alpaquita", "BellSoft Hardened Containers", "MinimOS":
+		source.version = p.Version
+		return []candidate{source}
+	case "Rocky Linux":
+		major, _, _ := strings.Cut(os.Version, ".")
+		return in([]string{base + ":" + major}, binary)
+	case "Red Hat":
+		// "Red Hat:enterprise_linux:9::baseos": which repository a package came from, the image does not tell.
+		product, _, _ := strings.Cut(release, "::")
+		if product == "" {
+			return nil
+		}
+		return in(known(base+":"+product+"::"), binary)
+	case "SUSE":
+		// "15.5" is written "Linux Enterprise Server 15 SP5" and in a dozen modules. Records name source packages.
+		source.version = binary.version
+		return in(suse(release, known), source)
+	case "openSUSE":
+		source.version = binary.version
+		return []candidate{source}
+	case "Go":
+		if p.Name == "go" {
+			binary.name = "stdlib"
+		}
+		return []candidate{binary}
+	}
+	binary.name = normalise(base, p.Name)
+	return []candidate{binary}
+}
+
+func in(ecosystems []string, c candidate) []candidate {
+	var list []candidate
+	for _, e := range ecosystems {
+		c.ecosystem = e
+		list = append(list, c)
+	}
+	return list
+}
+
+// suse returns the database's ecosystems of a release of SUSE Linux Enterprise.
+func suse(release string, known func(string) []string) []string {
+	major, minor, _ := strings.Cut(release, ".")
+	name := " " + major
+	if minor != "" && minor != "0" {
+		name += " SP" + minor
+	}
+	var list []string
+	for _, e := range known("SUSE:Linux Enterprise ") {
+		if strings.HasSuffix(e, name) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// withEpoch writes an RPM version as advisories do: "1:3.0.7-27.el9".
+func withEpoch(p *engine.Package) string {
+	if p.Epoch != "" {
+		return p.Epoch + ":" + p.Version
+	}
+	return p.Version
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
