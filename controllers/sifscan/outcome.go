@@ -70,7 +70,10 @@ func nothingFound(e evidence) (health, bool) {
 		message = fmt.Sprintf("no image found on claim %s below %s: check spec.target.volume.paths, exclude and fileNames",
 			e.settings.ClaimName, printable(strings.Join(e.settings.Paths, ", "), maxDetail))
 	}
-	return stalled(v1alpha1.ReasonNoTargets, message), e.tally.targets.Discovered == 0
+	t := e.tally.targets
+	// Paths that were written and do not exist are counted, as failed, and are no images.
+	onlyMissing := t.Scanned+t.Unchanged+t.Changing == 0 && e.verdict.reason == v1alpha1.ReasonNoTargets
+	return stalled(v1alpha1.ReasonNoTargets, message), t.Discovered == 0 || onlyMissing
 }
 
 // reportsMissing: images count as read and what was read of them is not there.
