@@ -46,6 +46,7 @@ const (
 	ReasonUnsupported      = "Unsupported"
 	ReasonIncomplete       = "Incomplete"
 	ReasonPermissionDenied = "PermissionDenied"
+	ReasonTmpTooSmall      = "TmpTooSmall"
 	ReasonEmptyInventory   = "EmptyInventory"
 	ReasonEngineFailed     = "EngineFailed"
 

@@ -47,7 +47,7 @@ Exit code: 0 for whatever it can name, 1 for a file that is no image or is damag
 			}
 			found, err := inspect(c.Context(), args[0])
 			if err != nil {
-				return fmt.Errorf("%s: %s", printable.Escape(args[0]), printable.Escape(err.Error()))
+				return named(args[0], err)
 			}
 			if output == "json" {
 				e := json.NewEncoder(c.OutOrStdout())

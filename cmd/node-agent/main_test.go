@@ -74,6 +74,11 @@ func TestExitCodesTellWhatHappened(t *testing.T) {
 		"inspect of a directory":              {args: []string{"inspect", dir}, want: 0, says: "directory"},
 		"inspect without an image":            {args: []string{"inspect"}, want: 2},
 		"inspect with an unknown output":      {args: []string{"inspect", "-o", "xml", good}, want: 2, says: "use table or json"},
+		"extract to a new directory":          {args: []string{"extract", good, filepath.Join(dir, "new")}, want: 0, says: "bytes on disk"},
+		"extract over other files":            {args: []string{"extract", good, dir}, want: 1, says: "is not empty"},
+		"extract beyond the limit":            {args: []string{"extract", "--tmp-limit=4Ki", good, filepath.Join(dir, "small")}, want: 1, says: "raise it to at least"},
+		"extract of a cut image":              {args: []string{"extract", cut, filepath.Join(dir, "cut")}, want: 1, says: "CorruptImage"},
+		"extract with a limit that is none":   {args: []string{"extract", "--tmp-limit=much", good, filepath.Join(dir, "much")}, want: 2, says: "such as 10Gi"},
 		"a reporter outside of a scan pod":    {args: []string{"reporter"}, want: 2, says: "required flag"},
 		"a results directory without its pod": {args: []string{"scan", "--results-dir=/nowhere", good}, want: 2, says: "--volume-root"},
 	} {
