@@ -16,6 +16,8 @@ const (
 	ReasonIncomplete       = "Incomplete"       // readable, but not all that runs is shown
 	ReasonChanging         = "Changing"         // the image was modified while it was read
 	ReasonPermissionDenied = "PermissionDenied" // the reader may not read the file
+	ReasonTmpTooSmall      = "TmpTooSmall"      // extraction would need more than there is, or than allowed
+	ReasonTmpExhausted     = "TmpExhausted"     // the disk became full during extraction
 )
 
 // Error is why an image, or a part of it, cannot be read. Message names the

@@ -115,6 +115,12 @@ func (f *File) Hole(off int64) (int64, error) {
 	return min((n+1)*bs, f.inode.Size) - off, nil
 }
 
+// BlockEnd returns where the block that off lies in ends.
+func (f *File) BlockEnd(off int64) int64 {
+	bs := int64(f.r.sb.BlockSize)
+	return min((off/bs+1)*bs, f.inode.Size)
+}
+
 // ReadAt implements io.ReaderAt. Holes read as zeros.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {

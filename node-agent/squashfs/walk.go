@@ -13,6 +13,7 @@ const MaxDepth = 2048
 // Visit is what Walk shows of one file. It is valid during the call only.
 type Visit struct {
 	Inode *Inode
+	Ref   Ref    // of the inode; 0 for the root
 	Depth int    // of the root: 0
 	Again bool   // this inode was shown before, under another name
 	Path  []byte // relative to the root, without a leading slash; empty for the root
@@ -119,7 +120,7 @@ func (w *walk) enter(e rawEntry, name []byte, depth int) error {
 	if _, err := w.r.entryInode(e, &w.inode); err != nil {
 		return w.in(err)
 	}
-	w.visit.Depth = depth
+	w.visit.Ref, w.visit.Depth = e.ref, depth
 	w.visit.Again = !w.seen.add(w.inode.Number)
 	if w.inode.Type == Directory && w.visit.Again {
 		return w.in(corrupt("directory inode %d is reached twice: a loop or a second parent", w.inode.Number))

@@ -58,6 +58,10 @@ func (r *Reader) readXattrTable() (xattrTable, error) {
 	return t, err
 }
 
+// HasXattrs tells whether Xattrs would find any, without reading them. It does
+// not know of those of symlinks.
+func (i *Inode) HasXattrs() bool { return i.xattr != noXattrs }
+
 // Xattrs returns the extended attributes of an inode. Images whose superblock
 // has no xattr table have none. At most 64 KiB of names and 64 KiB per value
 // are read, as much as Linux lets a file have.
