@@ -16,6 +16,7 @@ import (
 func printable(s string, limit int) string {
 	const ellipsis = "…"
 	var b strings.Builder
+	cut := 0 // where the text can end and still have room for the ellipsis
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		piece := s[i : i+size]
@@ -27,10 +28,11 @@ func printable(s string, limit int) string {
 		case !unicode.IsPrint(r):
 			piece = fmt.Sprintf(`\u{%x}`, r)
 		}
-		last := i+size == len(s)
-		if b.Len()+len(piece) > limit || !last && b.Len()+len(piece)+len(ellipsis) > limit {
-			b.WriteString(ellipsis)
-			break
+		if b.Len()+len(ellipsis) <= limit {
+			cut = b.Len()
+		}
+		if b.Len()+len(piece) > limit {
+			return b.String()[:cut] + ellipsis
 		}
 		b.WriteString(piece)
 		i += size

@@ -1,0 +1,93 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+func TestDeathOf(t *testing.T) {
+	job := makeScan().job()
+	pod := func() *podWrapper { return makePod(job).on("n1") }
+	for _, tc := range []struct {
+		name string
+		pod  *podWrapper
+		want cause
+	}{
+		{"out of memory: the limit, and the value to try",
+			pod().scannerEnded(137, "OOMKilled", ""),
+			cause{v1alpha1.ReasonOOMKilled, "the scanner needed more memory than its limit of 4Gi: raise spec.resources.limits.memory, for instance to 8Gi"}},
+		{"out of memory without a limit is the node's",
+			func() *podWrapper {
+				p := pod().scannerEnded(137, "OOMKilled", "")
+				p.Spec.Containers[0].Resources.Limits = nil
+				return p
+			}(),
+			cause{v1alpha1.ReasonOOMKilled, "the node ran out of memory under the scanner: set spec.resources.requests.memory"}},
+		{"evicted: kubelet says which volume was full",
+			pod().failed("Evicted", `Usage of EmptyDir volume "results" exceeds the limit "512Mi".`),
+			cause{v1alpha1.ReasonEvicted, `kubelet evicted the scan pod from node n1: Usage of EmptyDir volume "results" exceeds the limit "512Mi".`}},
+		{"eviction outweighs the signal that it sent",
+			pod().scannerEnded(143, "Error", "").failed("Evicted", "node pressure"),
+			cause{v1alpha1.ReasonEvicted, "kubelet evicted the scan pod from node n1: node pressure"}},
+		{"drained",
+			pod().scannerEnded(143, "Error", "").condition(corev1.DisruptionTarget, corev1.ConditionTrue, "EvictionByEvictionAPI", "Eviction API: evicting"),
+			cause{v1alpha1.ReasonEvicted, "the scan pod was taken from node n1 (EvictionByEvictionAPI): Eviction API: evicting"}},
+		{"a disruption that did not happen does not count",
+			pod().scannerEnded(137, "OOMKilled", "").condition(corev1.DisruptionTarget, corev1.ConditionFalse, "x", ""),
+			cause{v1alpha1.ReasonOOMKilled, "the scanner needed more memory than its limit of 4Gi: raise spec.resources.limits.memory, for instance to 8Gi"}},
+		{"the node went away",
+			pod().failed("NodeLost", "Node n1 which was running pod is unresponsive"),
+			cause{v1alpha1.ReasonEvicted, "node n1 went away under the scan pod: Node n1 which was running pod is unresponsive"}},
+		{"the pod's own deadline",
+			pod().failed("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"),
+			cause{v1alpha1.ReasonDeadlineExceeded, "the scan pod ran longer than it may: Pod was active on the node longer than the specified deadline"}},
+		{"kubelet refused the pod",
+			pod().failed("OutOfcpu", "Node didn't have enough resource: cpu"),
+			cause{v1alpha1.ReasonUnschedulable, "node n1 refused the scan pod (OutOfcpu): Node didn't have enough resource: cpu"}},
+		{"exit code 1: what the scanner says of the API",
+			pod().scannerEnded(1, "Error", `{"reason":"ReportUnavailable","message":"no answer for 10m0s"}`),
+			cause{v1alpha1.ReasonReportUnavailable, "the results could not be stored in the API: no answer for 10m0s"}},
+		{"exit code 1 without a word",
+			pod().scannerEnded(1, "Error", ""),
+			cause{v1alpha1.ReasonReportUnavailable, "the results could not be stored in the API"}},
+		{"exit code 2: two versions",
+			pod().scannerEnded(2, "Error", ""),
+			cause{v1alpha1.ReasonEngineFailed, "the agent does not understand the operator's command line (exit code 2): use operator and agent images of the same version"}},
+		{"exit code 0 in a failed pod: the reporter",
+			pod().scannerEnded(0, "Completed", "").phase(corev1.PodFailed),
+			cause{v1alpha1.ReasonReportUnavailable, "the scanner ended well and the pod did not: the reporter failed; see its log"}},
+		{"killed by nobody we know",
+			pod().scannerEnded(137, "Error", ""),
+			cause{v1alpha1.ReasonEngineFailed, "the scanner was ended by signal 9"}},
+		{"the runtime could not start it",
+			pod().scannerEnded(128, "StartError", "exec: \x1b[2Jno such file"),
+			cause{v1alpha1.ReasonEngineFailed, `the scanner ended with exit code 128 (StartError): exec: \u{1b}[2Jno such file`}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got, dead := deathOf(tc.pod.obj()); !dead || got != tc.want {
+				t.Errorf("deathOf = %q, %v\nwant      %q", got, dead, tc.want)
+			}
+		})
+	}
+}
+
+func TestALivingPodIsNotDead(t *testing.T) {
+	job := makeScan().job()
+	for name, pod := range map[string]*corev1.Pod{
+		"no pod":        nil,
+		"pending":       makePod(job).obj(),
+		"running":       makePod(job).phase(corev1.PodRunning).obj(),
+		"succeeded":     makePod(job).scannerEnded(0, "Completed", "").obj(),
+		"about to fail": makePod(job).scannerEnded(1, "Error", "").phase(corev1.PodRunning).obj(),
+	} {
+		if got, dead := deathOf(pod); dead {
+			t.Errorf("%s: deathOf = %q", name, got)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+func TestIdentityOverride(t *testing.T) {
+	base := Identity{User: 65532, Group: 65532, SupplementalGroups: []int64{1}}
+	for _, tc := range []struct {
+		name        string
+		annotations map[string]string
+		want        Identity
+		err         string
+	}{
+		{"no annotation changes nothing", map[string]string{"example.com/run-as-user": "0"}, base, ""},
+		{"each annotation changes its own", map[string]string{v1alpha1.AnnotationRunAsUser: "4242"}, Identity{4242, 65532, []int64{1}}, ""},
+		{"all three", map[string]string{v1alpha1.AnnotationRunAsUser: "4242", v1alpha1.AnnotationRunAsGroup: "0", v1alpha1.AnnotationSupplementalGroups: "100, 200"},
+			Identity{4242, 0, []int64{100, 200}}, ""},
+		{"an empty list takes the groups away", map[string]string{v1alpha1.AnnotationSupplementalGroups: ""}, Identity{65532, 65532, nil}, ""},
+		{"root is refused", map[string]string{v1alpha1.AnnotationRunAsUser: "0"}, base, `sifscan.io/run-as-user: "0" is not a number from 1 to 2147483647`},
+		{"a name is refused", map[string]string{v1alpha1.AnnotationRunAsGroup: "hpc"}, base, `sifscan.io/run-as-group: "hpc"`},
+		{"more than Kubernetes takes is refused", map[string]string{v1alpha1.AnnotationRunAsUser: "2147483648"}, base, "2147483648"},
+		{"a hole in the list is refused", map[string]string{v1alpha1.AnnotationSupplementalGroups: "1,,2"}, base, `"" is not a number`},
+		{"more groups than anybody has are refused", map[string]string{v1alpha1.AnnotationSupplementalGroups: strings.Repeat("1,", 64) + "1"}, base, "65 groups"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := base.Override(tc.annotations)
+			if tc.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.err) {
+					t.Fatalf("error %v, want %q", err, tc.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("identity (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
