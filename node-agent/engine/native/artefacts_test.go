@@ -156,11 +156,11 @@ func languageArtefacts() []artefact {
 		},
 		{
 			name: "Ruby gemspec",
-			image: in("usr/lib/ruby/gems/3.1.0/specifications/rack-2.2.3.gemspec", `Gem::Specification.new do |s|
-  s.name = "rack".freeze
-  s.version = "2.2.3"
-end
-`),
+			image: func(testing.TB) tree {
+				return newTree().
+					file("usr/lib/ruby/gems/3.1.0/specifications/rack-2.2.3.gemspec", "Gem::Specification.new do |s|\n  s.name = \"rack\".freeze\n  s.version = \"2.2.3\"\nend\n").
+					file("usr/lib/ruby/gems/3.1.0/gems/rack-2.2.3/rack.gemspec", "Gem::Specification.new do |s|\n  s.name = \"rack\"\n  s.version = Rack::RELEASE\nend\n")
+			},
 			want: []string{"pkg:gem/rack@2.2.3"},
 		},
 		{

@@ -67,7 +67,7 @@ func newRules() ([]rule, error) {
 		{gobinary.New, rule{maxFile: maxBinary, accept: maybeBinary}},
 		{cargoAuditable.make, rule{maxFile: maxBinary, accept: maybeBinary}},
 		{cargolock.New, rule{maxFile: maxText, check: checkTOML}},
-		{gemspec.New, rule{maxFile: maxText}},
+		{gemspec.New, rule{maxFile: maxText, accept: inSpecifications}},
 		{composerlock.New, rule{maxFile: maxText}},
 		{composerInstalled.make, rule{maxFile: maxText}},
 		{rDescription.make, rule{maxFile: mib}},
@@ -113,6 +113,12 @@ func inNodeModules(api filesystem.FileAPI) bool {
 		parent = path.Dir(parent)
 	}
 	return path.Base(parent) == "node_modules"
+}
+
+// inSpecifications accepts the gemspec of an installed gem. The one among a gem's sources is a program that computes its
+// version, and names the same gem.
+func inSpecifications(api filesystem.FileAPI) bool {
+	return strings.Contains("/"+path.Dir(api.Path())+"/", "/specifications/")
 }
 
 // textExtensions are extensions of executable files that hold no machine code. Opening each of the 60,000 scripts of a
