@@ -48,11 +48,15 @@ func (p *pass) record(t *tally) {
 
 // follow tells what a run that is under way does or waits for.
 func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result, error) {
-	pod := latest(p.pods)
-	if why, dead := deathOf(pod); dead {
-		if err := r.recordDeath(ctx, p, pod, why); err != nil {
+	last := latest(dead(p.pods))
+	why, died := deathOf(last)
+	if died {
+		if err := r.recordDeath(ctx, p, last, why); err != nil {
 			return ctrl.Result{}, err
 		}
+	}
+	pod := latest(p.pods)
+	if died && pod == last {
 		waiting(why.reason, fmt.Sprintf("%s; a new pod takes up with %s", why.message, progressText(t))).apply(p.scan, p.now)
 		return ctrl.Result{}, nil
 	}

@@ -7,6 +7,8 @@ import (
 	"path"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
@@ -25,12 +27,18 @@ type settings struct {
 	Timeout   time.Duration          `json:"timeout,omitempty"`
 	Rescan    v1alpha1.RescanPolicy  `json:"rescan,omitempty"`
 	Artifacts v1alpha1.ArtifactStore `json:"artifacts,omitempty"`
+	// Database is what the spec names; the operator's default is no part of a run.
+	Database    *v1alpha1.DatabaseSource `json:"database,omitempty"`
+	MaxFindings int32                    `json:"maxFindings,omitempty"`
+	Policy      *v1alpha1.Policy         `json:"policy,omitempty"`
 }
 
 // Defaults, as the markers in api/v1alpha1 state them.
 const (
 	defaultTimeout = 30 * time.Minute
 	defaultTTL     = 24 * time.Hour
+
+	defaultMaxFindings = 20
 )
 
 func resolve(spec *v1alpha1.SIFScanSpec) settings {
@@ -50,6 +58,12 @@ func resolve(spec *v1alpha1.SIFScanSpec) settings {
 		Timeout:   defaultTimeout,
 		Rescan:    or(spec.Rescan, v1alpha1.RescanWhenChanged),
 		Artifacts: or(spec.Reports.Artifacts, v1alpha1.ArtifactsConfigMap),
+
+		MaxFindings: ptr.Deref(spec.Reports.MaxFindings, defaultMaxFindings),
+		Policy:      spec.Policy,
+	}
+	if spec.Scanner.Native != nil {
+		s.Database = spec.Scanner.Native.Database
 	}
 	if t := spec.Scanner.Timeout; t != nil {
 		s.Timeout = t.Duration

@@ -39,7 +39,7 @@ func newTally() *tally {
 func (r *Reconciler) tally(ctx context.Context, scan *v1alpha1.SIFScan, run string) (*tally, error) {
 	t := newTally()
 	for next := ""; ; {
-		page := &v1alpha1.ScanInventoryList{} // anew: decoding would keep what a page leaves out
+		page := &v1alpha1.ScanInventoryList{}
 		err := r.Live.List(ctx, page, client.InNamespace(scan.Namespace),
 			client.MatchingLabels{v1alpha1.LabelScanUID: string(scan.UID), v1alpha1.LabelRun: run},
 			client.Limit(inventoryPage), client.Continue(next))

@@ -4,6 +4,7 @@
 package integration
 
 import (
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -52,7 +53,8 @@ var _ = Describe("A SIFScan", func() {
 		scan, job := startedScan(namespace)
 		succeed(scan, job)
 		kubectl("wait", "-n", namespace, "--for=condition=Complete", "--timeout=5s", "sifscan/images")
-		out := kubectl("get", "-n", namespace, "sifscan,scanreport")
+		out := kubectl("get", "-n", namespace, "sifscan,scanreport,scaninventory")
+		Expect(strings.Split(out, "\n")).To(HaveEach(WithTransform(func(s string) int { return len(s) }, BeNumerically("<=", 120))), out)
 		Expect(out).To(MatchRegexp(`(?m)^NAME +TARGET +READY +REASON +IMAGES +FAILED +CRITICAL +HIGH +AGE$`))
 		Expect(out).To(MatchRegexp(`(?m)^sifscan.sifscan.io/images +shared +True +NotAssessed +1 +0 +\d+m?s$`))
 	})
