@@ -63,8 +63,17 @@ type insightFile struct {
 	Kind string `json:"kind"`
 }
 
+// packageState are directories of package managers' own records, which no package lists.
+var packageState = []string{
+	"var/lib/dpkg", "var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm", "lib/apk/db", "usr/lib/apk/db", "var/lib/pacman", "var/db/pkg",
+}
+
 func newInsight() *insight {
-	return &insight{seed: maphash.MakeSeed(), files: map[uint64]struct{}{}, dirs: map[string]bool{}, byDir: map[string]*insightDir{}}
+	i := &insight{seed: maphash.MakeSeed(), files: map[uint64]struct{}{}, dirs: map[string]bool{}, byDir: map[string]*insightDir{}}
+	for _, dir := range packageState {
+		i.dirs[dir] = true
+	}
+	return i
 }
 
 // own notes that a package owns the file, by its absolute path or relative to the root.
@@ -153,7 +162,7 @@ func (s *scan) walkUnowned() error {
 		switch {
 		case err != nil:
 			return fs.SkipDir // noted by the file system
-		case d.IsDir() && i.dirs[name]:
+		case d.IsDir() && (i.dirs[name] || d.Name() == "__pycache__"): // Python writes the latter itself
 			return fs.SkipDir
 		case !d.Type().IsRegular() || i.owned(name):
 			return nil
