@@ -22,8 +22,8 @@ import (
 // Say tells the person at the terminal what happens, one line each.
 type Say func(format string, arguments ...any)
 
-// startTimeout bounds the wait for one part to become ready. A busy machine with two cores needs half a minute for all of them.
-const startTimeout = 3 * time.Minute
+// startTimeout bounds the wait for one part to become ready. Two busy cores need half a minute for all of them, an emulated machine four.
+const startTimeout = 5 * time.Minute
 
 // Up starts a cluster or what is missing of it, puts kubectl into the checkout's bin folder and returns the path of the
 // administrator's kubeconfig file. A cluster that is healthy is left as it is.
