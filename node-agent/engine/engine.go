@@ -14,9 +14,16 @@ import (
 type Engine interface {
 	// Name is the engine's name in the API: "native", "qscanner" or "trivy".
 	Name() string
-	// Scan returns the image's inventory. A failure is an *Error whenever the engine knows its reason; when ctx ends,
-	// the error wraps ctx.Err() and the engine does not use t.Root any more.
+	// Scan returns the image's inventory. A failure is an *Error whenever the engine knows its reason, and may come with
+	// a result: what was found before. When ctx ends, the error wraps ctx.Err() and the engine does not use t.Root any more.
 	Scan(ctx context.Context, t Target) (*Result, error)
+}
+
+// Executed is implemented by engines that run another program. Their targets have a Directory and a Budget.
+type Executed interface {
+	Engine
+	// NeedsDirectory tells that the engine reads Target.Directory: the image must be extracted first.
+	NeedsDirectory() bool
 }
 
 // Format is a document a scan is asked for.
@@ -34,6 +41,8 @@ const (
 	InventoryFile = "inventory.json"
 	SPDXFile      = "sbom.spdx.json"
 	CycloneDXFile = "sbom.cdx.json"
+	// SARIFFile is made by engines that write SARIF themselves.
+	SARIFFile = "report.sarif"
 )
 
 // ScanType is a kind of thing to look for.
@@ -63,6 +72,22 @@ type Target struct {
 	ExcludeDirs []string
 	// CreatedAt is the time documents carry. Equal targets with equal times make equal bytes.
 	CreatedAt time.Time
+	// Directory holds the same files as Root for engines that need a directory. Absolute, and no symbolic link.
+	Directory string
+	// Budget is what an executed engine may use.
+	Budget Budget
+}
+
+// Budget limits an engine that is executed. Its time is the context's.
+type Budget struct {
+	// Dir is a directory of this scan alone: everything the engine writes lies in it. Absolute.
+	Dir string
+	// Tmp is how many bytes of disk the engine may take in Dir, beside an extracted image; 0: what the file system has.
+	Tmp int64
+	// Memory in bytes for the engine's processes together; 0: no limit is known.
+	Memory int64
+	// CPUs is the number of processors it may use at a time; 0: all.
+	CPUs int
 }
 
 // Wants tells whether the target asks for a document of format f.
@@ -164,6 +189,9 @@ type Result struct {
 	NotAssessed int
 	// Database is what Findings were matched with; nil when there is none.
 	Database *Database
+	// Policy is the verdict of the engine's own policy: v1alpha1.ReasonPolicyDenied or ReasonPolicyAudit; empty when it
+	// passed or none was asked for.
+	Policy string
 	// Secrets are sorted by path and line; at most 1,000.
 	Secrets []Secret
 	// Documents maps a file name (InventoryFile, SPDXFile, …) to its content.

@@ -34,6 +34,8 @@ func (s Severity) Rank() int {
 type IDs struct {
 	CVE  string `json:"cve,omitempty"`
 	GHSA string `json:"ghsa,omitempty"`
+	// QID is Qualys' number of the detection.
+	QID string `json:"qid,omitempty"`
 	// Advisories are the records that speak of the package ("DSA-5417-1", "PYSEC-2023-74"), sorted.
 	Advisories []string `json:"advisories,omitempty"`
 }
