@@ -23,7 +23,7 @@ const endTimeout = 30 * time.Second
 // Down ends a cluster and removes everything that is its own: processes, mounts, loop devices, network, control groups, data.
 // Nothing is shut down in order, because nothing of it is kept. No cluster of that name is no error.
 func Down(ctx context.Context, name string, say Say) error {
-	unlock, err := lockCluster(name)
+	unlock, err := lockCluster(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func Down(ctx context.Context, name string, say Say) error {
 		if err := l.remove(); err != nil {
 			return err
 		}
-		if err := restoreHostSettings(); err != nil {
+		if err := restoreHostSettings(ctx); err != nil {
 			return err
 		}
 		say("cluster %s is gone", name)

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -39,8 +40,8 @@ func keepHostSettings() error {
 }
 
 // restoreHostSettings sets them back when the last cluster is gone.
-func restoreHostSettings() error {
-	unlock, err := lockDirectory(stateRoot)
+func restoreHostSettings(ctx context.Context) error {
+	unlock, err := lockDirectory(ctx, stateRoot)
 	if err != nil {
 		return err
 	}

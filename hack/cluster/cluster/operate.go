@@ -18,17 +18,17 @@ const stopTimeout = 90 * time.Second
 
 // Stop ends one component in order, and returns when it has ended.
 func Stop(ctx context.Context, name, component string) error {
-	return operate(name, component, func(record process.Record) error { return end(ctx, record, syscall.SIGTERM) })
+	return operate(ctx, name, component, func(record process.Record) error { return end(ctx, record, syscall.SIGTERM) })
 }
 
 // Kill ends one component at once with SIGKILL.
 func Kill(ctx context.Context, name, component string) error {
-	return operate(name, component, func(record process.Record) error { return end(ctx, record, syscall.SIGKILL) })
+	return operate(ctx, name, component, func(record process.Record) error { return end(ctx, record, syscall.SIGKILL) })
 }
 
 // Start starts one component with the command line that it was started with before. One that runs is left alone.
 func Start(ctx context.Context, name, component string) error {
-	return operate(name, component, func(record process.Record) error {
+	return operate(ctx, name, component, func(record process.Record) error {
 		if record.Alive() {
 			return nil
 		}
@@ -45,7 +45,7 @@ func Start(ctx context.Context, name, component string) error {
 }
 
 // operate calls do with the record of one component of a cluster that exists.
-func operate(name, component string, do func(process.Record) error) error {
+func operate(ctx context.Context, name, component string, do func(process.Record) error) error {
 	if !slices.Contains(Components(), component) {
 		return fmt.Errorf("%q is no component: use one of %s", component, strings.Join(Components(), ", "))
 	}
@@ -53,7 +53,7 @@ func operate(name, component string, do func(process.Record) error) error {
 	if err != nil {
 		return fmt.Errorf("cluster %s: %w", name, err)
 	}
-	unlock, err := lockCluster(name)
+	unlock, err := lockCluster(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"github.com/sifscan/sifscan-operator/hack/cluster/flock"
 )
 
 // identity is the file that makes a folder below stateRoot a cluster.
@@ -43,8 +44,8 @@ func load(name string) (layout, error) {
 }
 
 // allocate returns the layout of a cluster, with a free index if it is new.
-func allocate(name string) (layout, error) {
-	unlock, err := lockDirectory(stateRoot)
+func allocate(ctx context.Context, name string) (layout, error) {
+	unlock, err := lockDirectory(ctx, stateRoot)
 	if err != nil {
 		return layout{}, err
 	}
@@ -136,15 +137,15 @@ func prefixes(addresses []net.Addr) []netip.Prefix {
 }
 
 // lockCluster keeps others from starting or ending the cluster meanwhile.
-func lockCluster(name string) (unlock func(), err error) {
+func lockCluster(ctx context.Context, name string) (unlock func(), err error) {
 	if _, err := newLayout(name, 0); err != nil {
 		return nil, err
 	}
-	return lockDirectory(filepath.Join(stateRoot, name))
+	return lockDirectory(ctx, filepath.Join(stateRoot, name))
 }
 
 // lockDirectory locks a directory, and makes it if needed. Whoever held the lock may have removed the directory.
-func lockDirectory(path string) (unlock func(), err error) {
+func lockDirectory(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			return nil, err
@@ -156,9 +157,9 @@ func lockDirectory(path string) (unlock func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := unix.Flock(int(directory.Fd()), unix.LOCK_EX); err != nil {
+		if err := flock.Lock(ctx, directory); err != nil {
 			directory.Close()
-			return nil, fmt.Errorf("locking %s: %w", path, err)
+			return nil, err
 		}
 		locked, err := directory.Stat()
 		if err != nil {

@@ -38,12 +38,12 @@ func Up(ctx context.Context, name, checkout string, say Say) (kubeconfig string,
 	if err != nil {
 		return "", err
 	}
-	unlock, err := lockCluster(name)
+	unlock, err := lockCluster(ctx, name)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	l, err := allocate(name)
+	l, err := allocate(ctx, name)
 	if err != nil {
 		return "", err
 	}

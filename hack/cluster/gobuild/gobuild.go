@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/sifscan/sifscan-operator/hack/cluster/flock"
 )
 
 // Program is a main package with only pinned dependencies.
@@ -49,7 +49,7 @@ func (p Program) Ensure(ctx context.Context, say func(string, ...any)) (string, 
 	if complete(directory, p.Name) {
 		return directory, nil
 	}
-	unlock, err := lock(filepath.Join(cache, p.Name+".lock"))
+	unlock, err := lock(ctx, filepath.Join(cache, p.Name+".lock"))
 	if err != nil {
 		return "", err
 	}
@@ -134,7 +134,7 @@ func (p Program) key(ctx context.Context) (string, error) {
 }
 
 // lock waits until nobody else builds the same program.
-func lock(path string) (unlock func(), err error) {
+func lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func lock(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+	if err := flock.Lock(ctx, file); err != nil {
 		file.Close()
 		return nil, err
 	}
