@@ -21,7 +21,9 @@ func backoff() wait.Backoff {
 // not be lost because the API server restarts while its results are written.
 func retry(ctx context.Context, fn func(context.Context) error) error {
 	var last error
-	err := wait.ExponentialBackoffWithContext(ctx, backoff(), func(ctx context.Context) (bool, error) {
+	// Not wait.ExponentialBackoffWithContext: it gives up when the delay reaches Cap, whatever Steps
+	// says, which is after 17 s.
+	err := backoff().DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		last = fn(ctx)
 		if last == nil {
 			return true, nil
