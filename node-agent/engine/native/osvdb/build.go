@@ -31,7 +31,7 @@ type Source struct {
 }
 
 // Build makes the database file out, replacing one that is there in one step: a scan that has it open keeps the old one. It
-// needs room for two copies beside out and, for 250,000 records, 100 MB of memory. A record that cannot be parsed fails the
+// needs room for two copies beside out and, for 250,000 records, 400 MB of memory. A record that cannot be parsed fails the
 // build: a database that silently lacks records would make images look clean.
 func Build(ctx context.Context, out string, src Source) (Info, error) {
 	b, err := newBuilder(filepath.Dir(out))
