@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	scalibrfs "github.com/google/osv-scalibr/fs"
@@ -91,26 +92,14 @@ type Budget struct {
 }
 
 // Wants tells whether the target asks for a document of format f.
-func (t Target) Wants(f Format) bool {
-	for _, have := range t.Formats {
-		if have == f {
-			return true
-		}
-	}
-	return false
-}
+func (t Target) Wants(f Format) bool { return slices.Contains(t.Formats, f) }
 
 // Scans tells whether the target asks for scan type s.
 func (t Target) Scans(s ScanType) bool {
 	if len(t.ScanTypes) == 0 {
 		return s == ScanPackages
 	}
-	for _, have := range t.ScanTypes {
-		if have == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(t.ScanTypes, s)
 }
 
 // OS is the operating system an image says it is, from its os-release file. All strings are printable.
