@@ -62,8 +62,8 @@ images: build ## Build the operator's and the agent's OCI images without a daemo
 	@hack/images.sh "$(LDFLAGS)" $(ARCHES)
 
 .PHONY: bench
-bench: preflight-root ## Measure against the peers, in pairs, and print the table.
-	@hack/packages.sh squashfs-tools squashfuse
+bench: build preflight-root ## Measure against the peers, in pairs, and print the table.
+	@hack/packages.sh squashfs-tools squashfuse debootstrap e2fsprogs
 	@go run ./test/bench
 
 ##@ Test

@@ -15,6 +15,9 @@ const (
 	ConditionComplete = "Complete"
 	// ConditionDegraded: single images failed or were not supported.
 	ConditionDegraded = "Degraded"
+	// ConditionPolicyPassed: every image is within spec.policy; false if one is not, unknown
+	// where images were not assessed. Absent without a policy.
+	ConditionPolicyPassed = "PolicyPassed"
 	// ConditionPartial: files or directories were denied, or images changed while read.
 	ConditionPartial = "Partial"
 )
@@ -61,9 +64,15 @@ const (
 
 	// Notes on a finished run.
 
-	ReasonDegraded         = "Degraded"
-	ReasonPartial          = "Partial"
-	ReasonNotAssessed      = "NotAssessed"
+	ReasonDegraded    = "Degraded"
+	ReasonPartial     = "Partial"
+	ReasonNotAssessed = "NotAssessed"
+	// ReasonPartiallyAssessed: the database has nothing on some packages.
+	ReasonPartiallyAssessed = "PartiallyAssessed"
+	// ReasonDatabaseStale: the database's newest record is older than a week.
+	ReasonDatabaseStale = "DatabaseStale"
+	// ReasonPolicyDenied: an image has more findings than spec.policy allows.
+	ReasonPolicyDenied     = "PolicyDenied"
 	ReasonArtifactsNotKept = "ArtifactsNotKept"
 )
 
@@ -100,6 +109,11 @@ const (
 	// AnnotationCounts on a ScanReport: critical/high/medium/low/unknown; absent when the
 	// image was not assessed.
 	AnnotationCounts = "sifscan.io/counts"
+	// AnnotationDatabase on a ScanReport: when the newest record of the database was modified
+	// that the image was matched with, RFC 3339.
+	AnnotationDatabase = "sifscan.io/database-updated-at"
+	// AnnotationFixable on a ScanReport: critical/high findings with a fix, then all that have one.
+	AnnotationFixable = "sifscan.io/fixable"
 	// AnnotationPackages on a ScanReport: packages/notAssessed.
 	AnnotationPackages = "sifscan.io/packages"
 	// AnnotationOutcome on a ScanReport: scanned, or the reason why not.

@@ -25,6 +25,14 @@ type Report struct {
 	// summary counts packages and findings; absent when the image could not be read.
 	// +optional
 	Summary *Summary `json:"summary,omitempty"`
+	// findings, the most severe first; at most spec.reports.maxFindings.
+	// +optional
+	// +kubebuilder:validation:MaxItems=500
+	// +listType=atomic
+	Findings []Finding `json:"findings,omitempty"`
+	// truncated is the number of findings that are counted and not listed.
+	// +optional
+	Truncated int32 `json:"truncated,omitempty"`
 	// artifacts are the documents kept for this image.
 	// +optional
 	// +kubebuilder:validation:MaxItems=16
@@ -105,12 +113,69 @@ type ReportScanner struct {
 	// version of the engine.
 	// +optional
 	Version string `json:"version,omitempty"`
+	// database of vulnerabilities that packages were matched with; absent when nothing was matched.
+	// +optional
+	Database *ReportDatabase `json:"database,omitempty"`
 	// bytesRead from the image file.
 	// +optional
 	BytesRead int64 `json:"bytesRead,omitempty"`
 	// duration of the scan.
 	// +optional
 	Duration *metav1.Duration `json:"duration,omitempty"`
+}
+
+// ReportDatabase is a database of vulnerabilities.
+type ReportDatabase struct {
+	// digest of its content.
+	Digest string `json:"digest"`
+	// updatedAt is when its newest record was last modified.
+	// +optional
+	UpdatedAt *metav1.Time `json:"updatedAt,omitempty"`
+}
+
+// Finding is one vulnerability of one package.
+type Finding struct {
+	// key identifies the finding in every scan of the image: vulnerability and package without its version.
+	Key string `json:"key"`
+	// ids are the vulnerability's names.
+	IDs FindingIDs `json:"ids"`
+	// package that has the vulnerability.
+	Package string `json:"package"`
+	// version of the package.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// purl is the package URL.
+	// +optional
+	PURL string `json:"purl,omitempty"`
+	// path of the file in the image that told of the package.
+	// +optional
+	Path string `json:"path,omitempty"`
+	// severity: critical, high, medium, low or unknown.
+	// +kubebuilder:validation:Enum=critical;high;medium;low;unknown
+	Severity string `json:"severity"`
+	// score is the CVSS base score, such as "9.8"; empty when there is none.
+	// +optional
+	Score string `json:"score,omitempty"`
+	// fixedVersion is the first version with the fix; empty when there is none.
+	// +optional
+	FixedVersion string `json:"fixedVersion,omitempty"`
+	// detectedBy is the scan type that found it.
+	DetectedBy string `json:"detectedBy"`
+	// firstSeen is when a scan of this image first found it.
+	FirstSeen metav1.Time `json:"firstSeen"`
+}
+
+// FindingIDs are the names of a vulnerability.
+type FindingIDs struct {
+	// cve such as CVE-2024-3094.
+	// +optional
+	CVE string `json:"cve,omitempty"`
+	// qid of Qualys.
+	// +optional
+	QID string `json:"qid,omitempty"`
+	// ghsa such as GHSA-jfh8-c2jp-5v3q, or the advisory's own name where it has neither.
+	// +optional
+	GHSA string `json:"ghsa,omitempty"`
 }
 
 // Outcome says whether the image could be read.

@@ -37,6 +37,11 @@ type SIFScanSpec struct {
 	// +kubebuilder:default={}
 	Reports Reports `json:"reports,omitzero"`
 
+	// policy judges each image by its findings. A failed policy is the condition
+	// PolicyPassed=False; the scan itself stays Ready. Default: no policy.
+	// +optional
+	Policy *Policy `json:"policy,omitempty"`
+
 	// scheduling is copied to the scan pods.
 	// +optional
 	Scheduling Scheduling `json:"scheduling,omitzero"`
@@ -169,11 +174,56 @@ type Scanner struct {
 	// +listType=set
 	Formats []Format `json:"formats,omitempty"`
 
+	// native configures the engine native.
+	// +optional
+	Native *NativeEngine `json:"native,omitempty"`
+
 	// timeout of one image. Default: 30m.
 	// +optional
 	// +kubebuilder:default="30m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="spec.scanner.timeout: use a duration of at least 1s, such as 30m"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
+}
+
+// NativeEngine configures the engine native.
+type NativeEngine struct {
+	// database of vulnerabilities that packages are matched with, made by node-agent db build.
+	// Default: the operator's default database; without one, nothing is assessed.
+	// +optional
+	Database *DatabaseSource `json:"database,omitempty"`
+}
+
+// DatabaseSource is a file on a PersistentVolumeClaim of the SIFScan's namespace.
+type DatabaseSource struct {
+	// claimName is the PersistentVolumeClaim that holds the database. It is mounted read-only.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.scanner.native.database.claimName: use the name of a PersistentVolumeClaim (lower case letters, digits, '-' and '.')"
+	ClaimName string `json:"claimName"`
+	// path of the file on the claim.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(c, c == '..' || c == '.' || c == '')",message="spec.scanner.native.database.path: write the path of a file relative to the volume's root, such as osv/osv.db"
+	Path string `json:"path"`
+}
+
+// Policy is what an image may have at most.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.maxCritical) || has(self.maxHigh)",message="spec.policy: set maxCritical or maxHigh, a policy without a limit judges nothing"
+type Policy struct {
+	// maxCritical findings of an image.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxCritical *int32 `json:"maxCritical,omitempty"`
+	// maxHigh findings of an image.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxHigh *int32 `json:"maxHigh,omitempty"`
+	// onlyFixable counts only findings that a newer version of the package fixes.
+	// +optional
+	OnlyFixable bool `json:"onlyFixable,omitempty"`
 }
 
 // RescanPolicy says when an image that has a report is opened again.
@@ -200,6 +250,14 @@ const (
 
 // Reports says what is kept of each image.
 type Reports struct {
+	// maxFindings kept in each ScanReport, the most severe first; all of them are counted.
+	// Default: 20.
+	// +optional
+	// +kubebuilder:default=20
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=500
+	MaxFindings *int32 `json:"maxFindings,omitempty"`
+
 	// artifacts says where the documents (formats) of each image are kept: ConfigMap is
 	// one immutable ConfigMap per image, gzip, within a budget of 64 MiB per namespace;
 	// None keeps only the ScanReport. Default: ConfigMap.
@@ -268,6 +326,11 @@ type SIFScanStatus struct {
 	// summary adds up the reports of the images that the run covered.
 	// +optional
 	Summary *Summary `json:"summary,omitempty"`
+	// worst images, the most critical findings first; at most 10.
+	// +optional
+	// +kubebuilder:validation:MaxItems=10
+	// +listType=atomic
+	Worst []WorstImage `json:"worst,omitempty"`
 	// inventories is the number of ScanInventory objects of the run.
 	// +optional
 	Inventories int32 `json:"inventories,omitempty"`
@@ -308,10 +371,25 @@ type Summary struct {
 	// unknown severity.
 	// +optional
 	Unknown *int32 `json:"unknown,omitempty"`
+	// fixable findings: a newer version of the package has the fix.
+	// +optional
+	Fixable *int32 `json:"fixable,omitempty"`
 	// packages found.
 	Packages int32 `json:"packages"`
 	// notAssessed packages: no vulnerability data was there to match them against.
 	NotAssessed int32 `json:"notAssessed"`
+}
+
+// WorstImage is an image with findings.
+type WorstImage struct {
+	// report of the image.
+	Report string `json:"report"`
+	// target is the path of the image.
+	Target string `json:"target"`
+	// critical findings.
+	Critical int32 `json:"critical"`
+	// high findings.
+	High int32 `json:"high"`
 }
 
 // SIFScan is a request to scan Apptainer/Singularity images.

@@ -29,6 +29,7 @@ type options struct {
 func parse(args []string) (*options, error) {
 	o := &options{}
 	var user, group, groups string
+	var database v1alpha1.DatabaseSource
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
 	flags.StringVar(&o.operator.AgentImage, "agent-image", "", "image of the node agent, which runs in every scan pod (required)")
 	flags.StringVar(&user, "run-as-user", "65532", "user id that reads volumes; a Namespace's annotation "+v1alpha1.AnnotationRunAsUser+" overrides it")
@@ -37,6 +38,8 @@ func parse(args []string) (*options, error) {
 	flags.BoolVar(&o.leaderElection, "leader-elect", false, "let one of several managers be at work at a time")
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", `address of the metrics, "0" for none`)
 	flags.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", `address of /healthz and /readyz, "0" for none`)
+	flags.StringVar(&database.ClaimName, "database-claim", "", "claim that holds the default vulnerability database in each namespace that has one of this name")
+	flags.StringVar(&database.Path, "database-path", "osv.db", "path of the database on that claim")
 	o.log.BindFlags(flags)
 	config.RegisterFlags(flags)
 	if err := flags.Parse(args); err != nil {
@@ -57,5 +60,8 @@ func parse(args []string) (*options, error) {
 		return nil, fmt.Errorf("--run-as-user, --run-as-group, --supplemental-groups: %w", err)
 	}
 	o.operator.Identity = id
+	if database.ClaimName != "" {
+		o.operator.Database = &database
+	}
 	return o, nil
 }

@@ -27,6 +27,7 @@ const requestTimeout = 15 * time.Second
 
 func reporterCommand() *cobra.Command {
 	var results, state, artifacts, rescan string
+	var maxFindings int
 	o := reporter.Options{ScanTypes: []string{"pkg"}}
 	c := &cobra.Command{
 		Use:    "reporter",
@@ -34,6 +35,7 @@ func reporterCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: failing(func(c *cobra.Command, _ []string) error {
+			o.MaxFindings = &maxFindings
 			o.Artifacts = v1alpha1.ArtifactStore(artifacts)
 			o.Rescan = v1alpha1.RescanPolicy(rescan)
 			o.Namespace, o.Node = os.Getenv("POD_NAMESPACE"), os.Getenv("NODE_NAME")
@@ -63,6 +65,7 @@ func reporterCommand() *cobra.Command {
 	flags.StringVar(&o.SubPath, "sub-path", "", "folder of the volume that is scanned")
 	flags.StringVar(&o.Engine, "engine", native.Name, "engine of the reports")
 	flags.StringVar(&artifacts, "artifacts", string(v1alpha1.ArtifactsConfigMap), "where documents are kept: ConfigMap or None")
+	flags.IntVar(&maxFindings, "max-findings", 20, "findings listed in a ScanReport")
 	flags.StringVar(&rescan, "rescan", string(v1alpha1.RescanWhenChanged), "WhenChanged or Always")
 	for _, name := range []string{"results-dir", "state-dir", "scan-name", "scan-uid", "run", "job-name", "claim-name", "claim-uid"} {
 		if err := c.MarkFlagRequired(name); err != nil {

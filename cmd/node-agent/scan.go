@@ -20,6 +20,7 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/native"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/native/osvdb"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
 	"github.com/sifscan/sifscan-operator/node-agent/scan"
 	"github.com/sifscan/sifscan-operator/node-agent/volume"
@@ -31,6 +32,7 @@ type scanFlags struct {
 	formats   []string
 	outputDir string
 	timeout   time.Duration
+	database  string
 	pod       podFlags
 }
 
@@ -58,10 +60,11 @@ Exit code: 0 all targets were scanned, 1 a target failed or there was none, 2 us
 			if len(args) == 0 {
 				return usageError{errors.New("name at least one image or directory to scan")}
 			}
-			scanner, err := f.scanner(c)
+			scanner, release, err := f.scanner(c)
 			if err != nil {
 				return err
 			}
+			defer release()
 			if f.pod.resultsDir != "" {
 				return f.pod.scan(c.Context(), scanner, args)
 			}
@@ -72,6 +75,7 @@ Exit code: 0 all targets were scanned, 1 a target failed or there was none, 2 us
 	flags.StringVar(&f.engine, "engine", native.Name, "engine: native")
 	flags.StringSliceVar(&f.formats, "formats", []string{"json", "spdx"}, "documents to write: json, spdx, cyclonedx")
 	flags.StringVar(&f.outputDir, "output-dir", cmp.Or(os.Getenv("OUTPUT_DIR"), "reports"), "where results are written (environment: OUTPUT_DIR)")
+	flags.StringVar(&f.database, "db", "", "database of vulnerabilities, made by 'node-agent db build' [none: packages are listed and not matched]")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Minute, "time for one image")
 
 	p := &f.pod
@@ -91,10 +95,10 @@ Exit code: 0 all targets were scanned, 1 a target failed or there was none, 2 us
 	return c
 }
 
-// scanner makes the scanner that the flags ask for.
-func (f *scanFlags) scanner(c *cobra.Command) (*scan.Scanner, error) {
+// scanner makes the scanner that the flags ask for, and the function that releases what it holds.
+func (f *scanFlags) scanner(c *cobra.Command) (*scan.Scanner, func(), error) {
 	if f.engine != native.Name {
-		return nil, usageError{fmt.Errorf("--engine %q: use native", f.engine)}
+		return nil, nil, usageError{fmt.Errorf("--engine %q: use native", f.engine)}
 	}
 	var formats []engine.Format
 	for _, name := range f.formats {
@@ -102,20 +106,29 @@ func (f *scanFlags) scanner(c *cobra.Command) (*scan.Scanner, error) {
 		case engine.FormatJSON, engine.FormatSPDX, engine.FormatCycloneDX:
 			formats = append(formats, format)
 		default:
-			return nil, usageError{fmt.Errorf("--formats %q: use json, spdx or cyclonedx", name)}
+			return nil, nil, usageError{fmt.Errorf("--formats %q: use json, spdx or cyclonedx", name)}
 		}
 	}
 	e, err := native.New()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	digest, release := "", func() {}
+	if f.database != "" {
+		db, err := osvdb.Open(f.database)
+		if err != nil {
+			f.pod.leave(v1alpha1.ReasonInvalidSpec, "the vulnerability database: "+err.Error())
+			return nil, nil, usageError{fmt.Errorf("--db: %w", err)}
+		}
+		e, digest, release = e.WithDatabase(db), db.Info().Digest, func() { db.Close() }
 	}
 	log := logr.Discard()
 	if f.pod.resultsDir != "" {
 		log = newLog(c.ErrOrStderr())
 	}
 	return &scan.Scanner{
-		Engine: e, EngineVersion: native.Version, Formats: formats, Timeout: f.timeout, Now: time.Now, Log: log,
-	}, nil
+		Engine: e, EngineVersion: native.Version, Database: digest, Formats: formats, Timeout: f.timeout, Now: time.Now, Log: log,
+	}, release, nil
 }
 
 // scanHere scans files and directories of this machine into folders.

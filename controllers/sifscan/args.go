@@ -3,7 +3,10 @@
 
 package sifscan
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // scannerArgs is the scanner's command line. Every setting is on it, defaults too: operator
 // and agent then need not agree on them.
@@ -18,6 +21,9 @@ func (in JobInputs) scannerArgs() []string {
 		"--mount-path=" + literal(s.MountPath),
 		"--results-dir=" + resultsDir,
 		"--state-dir=" + stateDir,
+	}
+	if in.Database != nil {
+		args = append(args, "--db="+databaseDir+"/"+literal(in.Database.Path))
 	}
 	for _, pattern := range s.Exclude {
 		args = append(args, "--exclude="+literal(pattern))
@@ -49,6 +55,7 @@ func (in JobInputs) reporterArgs() []string {
 		"--engine=" + string(s.Engine),
 		"--artifacts=" + string(s.Artifacts),
 		"--rescan=" + string(s.Rescan),
+		fmt.Sprintf("--max-findings=%d", *s.MaxFindings),
 	}
 }
 

@@ -24,6 +24,8 @@ type health struct {
 	complete    bool
 	// degraded and partial are messages of notes on a finished run; empty: no note.
 	degraded, partial string
+	// policy is PolicyPassed; nil where there is no policy or no outcome.
+	policy *metav1.Condition
 }
 
 func waiting(reason, message string) health {
@@ -44,8 +46,16 @@ func finished(reason, message string) health {
 	return health{cause: cause{reason, message}, ready: true, complete: true}
 }
 
-// apply sets the conditions. Ready and Complete are always there; the others only while true.
+// apply sets the conditions. Ready and Complete are always there, PolicyPassed with a policy; the
+// others only while true.
 func (h health) apply(scan *v1alpha1.SIFScan, now time.Time) {
+	if h.policy == nil {
+		meta.RemoveStatusCondition(&scan.Status.Conditions, v1alpha1.ConditionPolicyPassed)
+	} else {
+		c := *h.policy
+		c.ObservedGeneration, c.LastTransitionTime = scan.Generation, metav1.NewTime(now)
+		meta.SetStatusCondition(&scan.Status.Conditions, c)
+	}
 	for _, c := range []struct {
 		kind            string
 		on, always      bool

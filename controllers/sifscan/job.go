@@ -30,6 +30,8 @@ type JobInputs struct {
 	Run      string
 	Config   OperatorConfig
 	Identity Identity
+	// Database to match packages with; nil: none.
+	Database *v1alpha1.DatabaseSource
 	// ClaimUID tells volumes apart that had the same name one after the other.
 	ClaimUID types.UID
 }

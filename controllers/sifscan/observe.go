@@ -74,7 +74,7 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 // complete judges a run whose Job completed. Leftovers of earlier scans go first: should the
 // operator end before the status is written, this is done again.
 func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
-	sum := &summing{covered: t.reports}
+	sum := newSumming(t.reports, p.scan.Spec.Policy)
 	var sweep sweep
 	err := r.eachReport(ctx, p.scan, func(report *metav1.PartialObjectMetadata) {
 		sum.add(report)
@@ -87,8 +87,11 @@ func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
 	if len(t.reports) > 0 {
 		p.scan.Status.Summary = sum.summary.DeepCopy()
 	}
+	if p.scan.Status.Worst, err = r.withTargets(ctx, p.scan.Namespace, sum.worst); err != nil {
+		return err
+	}
 	judge(evidence{
-		settings: resolve(&p.scan.Spec), tally: t, sum: sum, verdict: verdictOf(latest(p.pods)),
+		settings: resolve(&p.scan.Spec), tally: t, sum: sum, verdict: verdictOf(latest(p.pods)), now: p.now,
 	}).apply(p.scan, p.now)
 	return nil
 }

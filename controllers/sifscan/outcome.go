@@ -6,6 +6,7 @@ package sifscan
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -16,6 +17,7 @@ type evidence struct {
 	tally    *tally
 	sum      *summing
 	verdict  verdict
+	now      time.Time
 }
 
 // rules decide what a completed run comes to; the first that applies does. A run is well only
@@ -97,12 +99,31 @@ func wellEnded(e evidence) (health, bool) {
 			h.reason = v1alpha1.ReasonPartial
 		}
 	}
+	h.policy = e.sum.judged.condition(t.Failed + t.Unsupported + t.Denied + t.Changing)
 	if len(e.tally.reports) > 0 && e.sum.assessed == 0 {
 		h.reason = v1alpha1.ReasonNotAssessed
 		h.message += fmt.Sprintf("; %s inventoried, and no vulnerability database matched them: their findings are unknown, not zero",
 			counted(e.sum.summary.Packages, "package was", "packages were"))
+		return h, true
+	}
+	if n := e.sum.summary.NotAssessed; n > 0 {
+		h.note(v1alpha1.ReasonPartiallyAssessed, fmt.Sprintf("the vulnerability database says nothing on %s", counted(n, "package", "packages")))
+	}
+	if age := e.now.Sub(e.sum.oldest); !e.sum.oldest.IsZero() && age > maxDatabaseAge {
+		h.note(v1alpha1.ReasonDatabaseStale, fmt.Sprintf("the newest record of a vulnerability database is %d days old", int(age.Hours()/24)))
 	}
 	return h, true
+}
+
+// maxDatabaseAge: advisories appear every day. A mirror that was not fed for a week is forgotten, not resting.
+const maxDatabaseAge = 7 * 24 * time.Hour
+
+// note adds what a reader of a finished run must know; the first note becomes the reason unless there is a graver one.
+func (h *health) note(reason, message string) {
+	h.message += "; " + message
+	if h.reason == v1alpha1.ReasonSucceeded {
+		h.reason = reason
+	}
 }
 
 // outcomeText says in a line what came of the images.

@@ -5,12 +5,15 @@ package sifscan
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
+
+var judgedAt = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 const someJob = "shared-images-979ab1d1e7cee518"
 
@@ -23,7 +26,7 @@ func tallied(inventories ...*inventoryWrapper) *tally {
 }
 
 func summed(t *tally, reports ...*metav1.PartialObjectMetadata) *summing {
-	s := &summing{covered: t.reports}
+	s := newSumming(t.reports, nil)
 	for _, r := range reports {
 		s.add(r)
 	}
@@ -32,7 +35,7 @@ func summed(t *tally, reports ...*metav1.PartialObjectMetadata) *summing {
 
 func TestJudge(t *testing.T) {
 	chunk := func(n int32) *inventoryWrapper { return makeInventory(someJob, 0, n) }
-	assessed := makeReport("sr-0.sif", v1alpha1.AnnotationPackages, "100/5", v1alpha1.AnnotationCounts, "0/0/0/0/0")
+	assessed := makeReport("sr-0.sif", v1alpha1.AnnotationPackages, "100/0", v1alpha1.AnnotationCounts, "0/0/0/0/0")
 	plain := makeReport("sr-0.sif", v1alpha1.AnnotationPackages, "100/100")
 	plain1 := makeReport("sr-1.sif", v1alpha1.AnnotationPackages, "1/1")
 	for _, tc := range []struct {
@@ -45,6 +48,15 @@ func TestJudge(t *testing.T) {
 		{"every image read and assessed",
 			tallied(chunk(0).total(1).entries(1, v1alpha1.EntryScanned)), []*metav1.PartialObjectMetadata{assessed}, verdict{},
 			finished(v1alpha1.ReasonSucceeded, "1 image: 1 scanned")},
+		{"the database says nothing on some packages",
+			tallied(chunk(0).total(1).entries(1, v1alpha1.EntryScanned)),
+			[]*metav1.PartialObjectMetadata{makeReport("sr-0.sif", v1alpha1.AnnotationPackages, "100/5", v1alpha1.AnnotationCounts, "0/0/0/0/0")}, verdict{},
+			finished(v1alpha1.ReasonPartiallyAssessed, "1 image: 1 scanned; the vulnerability database says nothing on 5 packages")},
+		{"the database was not fed for a week",
+			tallied(chunk(0).total(1).entries(1, v1alpha1.EntryScanned)),
+			[]*metav1.PartialObjectMetadata{makeReport("sr-0.sif", v1alpha1.AnnotationPackages, "100/0", v1alpha1.AnnotationCounts, "0/0/0/0/0",
+				v1alpha1.AnnotationDatabase, judgedAt.Add(-8*24*time.Hour).Format(time.RFC3339))}, verdict{},
+			finished(v1alpha1.ReasonDatabaseStale, "1 image: 1 scanned; the newest record of a vulnerability database is 8 days old")},
 		{"no database: the findings are unknown, not zero",
 			tallied(chunk(0).total(2).entries(1, v1alpha1.EntryScanned).entries(1, v1alpha1.EntryUnchanged)),
 			[]*metav1.PartialObjectMetadata{plain, plain1}, verdict{},
@@ -99,7 +111,7 @@ func TestJudge(t *testing.T) {
 			stalled(v1alpha1.ReasonReportUnavailable, "1 ScanReport is missing of this run: it may have been deleted; set the annotation sifscan.io/rescan-at to a new value to scan again")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := judge(evidence{settings: resolve(&makeScan().Spec), tally: tc.tally, sum: summed(tc.tally, tc.reports...), verdict: tc.verdict})
+			got := judge(evidence{settings: resolve(&makeScan().Spec), tally: tc.tally, sum: summed(tc.tally, tc.reports...), verdict: tc.verdict, now: judgedAt})
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(health{}, cause{})); diff != "" {
 				t.Errorf("judge (-want +got):\n%s", diff)
 			}

@@ -22,18 +22,20 @@ const (
 
 // Volumes of the scan pod.
 const (
-	targetVolume  = "target"
-	resultsVolume = "results"
-	stateVolume   = "state"
-	tokenVolume   = "token"
+	targetVolume   = "target"
+	databaseVolume = "database"
+	resultsVolume  = "results"
+	stateVolume    = "state"
+	tokenVolume    = "token"
 )
 
 // Where they are mounted.
 const (
-	targetDir  = "/target"
-	resultsDir = "/results"
-	stateDir   = "/state"
-	tokenDir   = "/var/run/secrets/kubernetes.io/serviceaccount" // where client-go looks
+	targetDir   = "/target"
+	databaseDir = "/database"
+	resultsDir  = "/results"
+	stateDir    = "/state"
+	tokenDir    = "/var/run/secrets/kubernetes.io/serviceaccount" // where client-go looks
 )
 
 // The limits of what scanner and reporter hand to each other. Results leave as soon as they are
@@ -105,11 +107,11 @@ func (in JobInputs) volumes() []corev1.Volume {
 	limited := func(limit resource.Quantity) corev1.VolumeSource {
 		return corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &limit}}
 	}
-	return []corev1.Volume{
-		{Name: targetVolume, VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{
-			ClaimName: in.Scan.Spec.Target.Volume.ClaimName,
-			ReadOnly:  true,
-		}}},
+	claim := func(name string) corev1.VolumeSource {
+		return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name, ReadOnly: true}}
+	}
+	volumes := []corev1.Volume{
+		{Name: targetVolume, VolumeSource: claim(in.Scan.Spec.Target.Volume.ClaimName)},
 		{Name: resultsVolume, VolumeSource: limited(resultsLimit)},
 		{Name: stateVolume, VolumeSource: limited(stateLimit)},
 		// What kubelet projects by default, for one container only.
@@ -128,12 +130,16 @@ func (in JobInputs) volumes() []corev1.Volume {
 			},
 		}}},
 	}
+	if in.Database != nil {
+		volumes = append(volumes, corev1.Volume{Name: databaseVolume, VolumeSource: claim(in.Database.ClaimName)})
+	}
+	return volumes
 }
 
 // scanner is the container that reads images.
 func (in JobInputs) scanner() corev1.Container {
 	resources := scannerResources(in.Scan.Spec.Resources)
-	return corev1.Container{
+	container := corev1.Container{
 		Name:            scannerContainer,
 		Image:           in.Config.AgentImage,
 		ImagePullPolicy: corev1.PullIfNotPresent,
@@ -147,6 +153,11 @@ func (in JobInputs) scanner() corev1.Container {
 			{Name: stateVolume, MountPath: stateDir, ReadOnly: true},
 		},
 	}
+	if in.Database != nil {
+		container.VolumeMounts = append(container.VolumeMounts,
+			corev1.VolumeMount{Name: databaseVolume, MountPath: databaseDir, ReadOnly: true})
+	}
+	return container
 }
 
 // reporter is a native sidecar: kubelet starts it before the scanner, and ends it after.

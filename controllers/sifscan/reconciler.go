@@ -28,7 +28,7 @@ import (
 // +kubebuilder:rbac:groups=sifscan.io,resources=sifscans,verbs=get;list;watch
 // +kubebuilder:rbac:groups=sifscan.io,resources=sifscans/status,verbs=update
 // +kubebuilder:rbac:groups=sifscan.io,resources=scaninventories,verbs=list;watch;patch;delete
-// +kubebuilder:rbac:groups=sifscan.io,resources=scanreports,verbs=list;patch
+// +kubebuilder:rbac:groups=sifscan.io,resources=scanreports,verbs=get;list;patch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=pods;persistentvolumeclaims;namespaces,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=delete

@@ -40,9 +40,9 @@ func RunID(scan *v1alpha1.SIFScan) string {
 	drop(&s.Timeout, defaults.Timeout)
 	drop(&s.Rescan, defaults.Rescan)
 	drop(&s.Artifacts, defaults.Artifacts)
-	drop(&s.MaxFindings, defaults.MaxFindings+1) // 0 is a choice
-	s.MaxFindings++
-	drop(&s.MaxFindings, defaults.MaxFindings+1)
+	if *s.MaxFindings == *defaults.MaxFindings {
+		s.MaxFindings = nil
+	}
 
 	text, err := json.Marshal(struct {
 		settings

@@ -29,7 +29,7 @@ type settings struct {
 	Artifacts v1alpha1.ArtifactStore `json:"artifacts,omitempty"`
 	// Database is what the spec names; the operator's default is no part of a run.
 	Database    *v1alpha1.DatabaseSource `json:"database,omitempty"`
-	MaxFindings int32                    `json:"maxFindings,omitempty"`
+	MaxFindings *int32                   `json:"maxFindings,omitempty"`
 	Policy      *v1alpha1.Policy         `json:"policy,omitempty"`
 }
 
@@ -59,7 +59,7 @@ func resolve(spec *v1alpha1.SIFScanSpec) settings {
 		Rescan:    or(spec.Rescan, v1alpha1.RescanWhenChanged),
 		Artifacts: or(spec.Reports.Artifacts, v1alpha1.ArtifactsConfigMap),
 
-		MaxFindings: ptr.Deref(spec.Reports.MaxFindings, defaultMaxFindings),
+		MaxFindings: ptr.To(ptr.Deref(spec.Reports.MaxFindings, defaultMaxFindings)),
 		Policy:      spec.Policy,
 	}
 	if spec.Scanner.Native != nil {

@@ -5,6 +5,7 @@ package sifscan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,7 +30,11 @@ const (
 
 // start creates the Job of the run, once everything it needs is there and nothing is in its way.
 func (r *Reconciler) start(ctx context.Context, p *pass) error {
-	claimUID, err := r.claim(ctx, p.scan)
+	claimUID, err := r.claim(ctx, p.scan.Namespace, p.scan.Spec.Target.Volume.ClaimName, "spec.target.volume.claimName")
+	if err != nil {
+		return err
+	}
+	database, err := r.database(ctx, p.scan)
 	if err != nil {
 		return err
 	}
@@ -54,7 +59,7 @@ func (r *Reconciler) start(ctx context.Context, p *pass) error {
 		return err
 	}
 	return r.createJob(ctx, p, BuildJob(JobInputs{
-		Scan: p.scan, Run: p.run, Config: r.Config, Identity: identity, ClaimUID: claimUID,
+		Scan: p.scan, Run: p.run, Config: r.Config, Identity: identity, Database: database, ClaimUID: claimUID,
 	}))
 }
 
@@ -154,16 +159,32 @@ func (r *Reconciler) awaitCollector(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// claim returns the UID of the PersistentVolumeClaim.
-func (r *Reconciler) claim(ctx context.Context, scan *v1alpha1.SIFScan) (types.UID, error) {
-	name := scan.Spec.Target.Volume.ClaimName
+// database returns what the scan's packages are matched with; nil where there is nothing.
+func (r *Reconciler) database(ctx context.Context, scan *v1alpha1.SIFScan) (*v1alpha1.DatabaseSource, error) {
+	if own := resolve(&scan.Spec).Database; own != nil {
+		_, err := r.claim(ctx, scan.Namespace, own.ClaimName, "spec.scanner.native.database.claimName")
+		return own, err
+	}
+	if r.Config.Database == nil {
+		return nil, nil
+	}
+	_, err := r.claim(ctx, scan.Namespace, r.Config.Database.ClaimName, "the operator's --database-claim")
+	var h *hold
+	if errors.As(err, &h) {
+		return nil, nil // a namespace without the claim has chosen to go without
+	}
+	return r.Config.Database, err
+}
+
+// claim returns the UID of a PersistentVolumeClaim that a field names.
+func (r *Reconciler) claim(ctx context.Context, namespace, name, field string) (types.UID, error) {
 	claim := &metav1.PartialObjectMetadata{}
 	claim.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: scan.Namespace, Name: name}, claim)
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, claim)
 	switch {
 	case apierrors.IsNotFound(err):
 		return "", &hold{reason: v1alpha1.ReasonVolumeNotFound, message: fmt.Sprintf(
-			"PersistentVolumeClaim %s is not in Namespace %s: create it, or correct spec.target.volume.claimName", name, scan.Namespace)}
+			"PersistentVolumeClaim %s is not in Namespace %s: create it, or correct %s", name, namespace, field)}
 	case err != nil:
 		return "", fmt.Errorf("read PersistentVolumeClaim %s: %w", name, err)
 	case !claim.DeletionTimestamp.IsZero():

@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +27,19 @@ type summing struct {
 	// assessed reports have counts: their packages were matched against a database.
 	assessed int
 	summary  v1alpha1.Summary
+	worst    worst
+	judged   *judged
+	// oldest is the oldest database that a report was matched with.
+	oldest time.Time
+}
+
+// newSumming adds up the reports that a run covered, under a policy if there is one.
+func newSumming(covered map[string]struct{}, policy *v1alpha1.Policy) *summing {
+	s := &summing{covered: covered}
+	if policy != nil {
+		s.judged = &judged{policy: policy}
+	}
+	return s
 }
 
 // add counts a report if the run covered it.
@@ -39,10 +53,22 @@ func (s *summing) add(report *metav1.PartialObjectMetadata) {
 		increase(&s.summary.NotAssessed, packages[1])
 	}
 	counts, ok := parseNumbers(report.Annotations[v1alpha1.AnnotationCounts], 5)
+	fixable, _ := parseNumbers(report.Annotations[v1alpha1.AnnotationFixable], 3)
+	s.judged.image(report.Name, counts, fixable)
 	if !ok {
 		return
 	}
 	s.assessed++
+	s.worst.add(report.Name, counts[0], counts[1])
+	if at, err := time.Parse(time.RFC3339, report.Annotations[v1alpha1.AnnotationDatabase]); err == nil && (s.oldest.IsZero() || at.Before(s.oldest)) {
+		s.oldest = at
+	}
+	if fixable != nil {
+		if s.summary.Fixable == nil {
+			s.summary.Fixable = new(int32)
+		}
+		increase(s.summary.Fixable, fixable[2])
+	}
 	for i, field := range []**int32{&s.summary.Critical, &s.summary.High, &s.summary.Medium, &s.summary.Low, &s.summary.Unknown} {
 		if *field == nil {
 			*field = new(int32)

@@ -31,7 +31,7 @@ import (
 // Indices of the SIFScan cache.
 const (
 	indexUID   = "metadata.uid"
-	indexClaim = "spec.target.volume.claimName"
+	indexClaim = "claims"
 )
 
 // progressInterval is the least time between two looks at a run because its inventories moved.
@@ -81,7 +81,7 @@ func keepOurAnnotations(obj any) (any, error) {
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	for field, value := range map[string]client.IndexerFunc{
 		indexUID:   func(o client.Object) []string { return []string{string(o.GetUID())} },
-		indexClaim: func(o client.Object) []string { return []string{resolve(&o.(*v1alpha1.SIFScan).Spec).ClaimName} },
+		indexClaim: r.claimsOf,
 	} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.SIFScan{}, field, value); err != nil {
 			return err
@@ -121,6 +121,16 @@ func (r *Reconciler) scanOf(ctx context.Context, o client.Object) []reconcile.Re
 
 func (r *Reconciler) scansOfClaim(ctx context.Context, o client.Object) []reconcile.Request {
 	return r.requests(ctx, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexClaim: o.GetName()})
+}
+
+// claimsOf are the claims that a SIFScan may wait for.
+func (r *Reconciler) claimsOf(o client.Object) []string {
+	s := resolve(&o.(*v1alpha1.SIFScan).Spec)
+	claims := []string{s.ClaimName}
+	if s.Database != nil && s.Database.ClaimName != s.ClaimName {
+		claims = append(claims, s.Database.ClaimName)
+	}
+	return claims
 }
 
 func (r *Reconciler) scansOfNamespace(ctx context.Context, o client.Object) []reconcile.Request {

@@ -14,7 +14,7 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 )
 
-// MaxBytes is the largest ScanReport body, as JSON: etcd holds thousands of them.
+// MaxBytes is the largest ScanReport body without its findings, as JSON: etcd holds thousands of them.
 const MaxBytes = 16 << 10
 
 // Bounds of single fields. An image's author chooses labels and names; a report shows enough
@@ -35,6 +35,8 @@ var imageReasons = []string{
 	v1alpha1.ReasonPermissionDenied, v1alpha1.ReasonEmptyInventory, v1alpha1.ReasonEngineFailed,
 	v1alpha1.ReasonOOMKilled, v1alpha1.ReasonEvicted, v1alpha1.ReasonDeadlineExceeded,
 	v1alpha1.ReasonBackendUnreachable, v1alpha1.ReasonChanging, v1alpha1.ReasonNoTargets,
+	v1alpha1.ReasonTmpTooSmall, v1alpha1.ReasonTmpExhausted, v1alpha1.ReasonOSNotFound, v1alpha1.ReasonOSNotSupported,
+	v1alpha1.ReasonUploadFailed, v1alpha1.ReasonReportUnavailable,
 }
 
 // Bound cuts a report to MaxBytes and to text that is safe to print. The report was written
@@ -64,6 +66,10 @@ func Bound(r *v1alpha1.Report) {
 	cut(&r.Scanner.Version, maxWord)
 	boundOutcome(&r.Outcome)
 	boundSummary(r.Summary)
+	boundFindings(r)
+	if d := r.Scanner.Database; d != nil {
+		cut(&d.Digest, maxText)
+	}
 
 	for size(r) > MaxBytes && shrink(r.Image) {
 	}
@@ -87,7 +93,9 @@ func shrink(i *v1alpha1.ReportImage) bool {
 }
 
 func size(r *v1alpha1.Report) int {
-	b, err := json.Marshal(r)
+	rest := *r
+	rest.Findings = nil
+	b, err := json.Marshal(rest)
 	if err != nil {
 		return MaxBytes + 1
 	}
@@ -110,7 +118,7 @@ func boundSummary(s *v1alpha1.Summary) {
 	if s == nil {
 		return
 	}
-	for _, n := range []*int32{s.Critical, s.High, s.Medium, s.Low, s.Unknown, &s.Packages, &s.NotAssessed} {
+	for _, n := range []*int32{s.Critical, s.High, s.Medium, s.Low, s.Unknown, s.Fixable, &s.Packages, &s.NotAssessed} {
 		if n != nil {
 			*n = max(*n, 0)
 		}

@@ -41,11 +41,14 @@ func (b budget) allows(n int64) bool { return b.used+n <= maxArtifactBytes }
 func (r *Reporter) learn(ctx context.Context) error {
 	err := retry(ctx, func(ctx context.Context) error {
 		r.known, r.budget = map[string]knownReport{}, budget{}
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
-		return r.pages(ctx, list, nil, func() {
-			for i := range list.Items {
-				r.learnReport(&list.Items[i])
+		return pages(ctx, r, func() client.ObjectList {
+			list := &metav1.PartialObjectMetadataList{}
+			list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
+			return list
+		}, nil, func(page client.ObjectList) {
+			items := page.(*metav1.PartialObjectMetadataList).Items
+			for i := range items {
+				r.learnReport(&items[i])
 			}
 		})
 	})
@@ -54,18 +57,21 @@ func (r *Reporter) learn(ctx context.Context) error {
 	}
 	return retry(ctx, func(ctx context.Context) error {
 		r.inventory = newInventory(r.opts)
-		list := &v1alpha1.ScanInventoryList{}
-		return r.pages(ctx, list, client.MatchingLabels(r.inventory.labels()), func() {
-			for i := range list.Items {
-				r.inventory.resume(&list.Items[i])
-			}
-		})
+		return pages(ctx, r, func() client.ObjectList { return &v1alpha1.ScanInventoryList{} },
+			client.MatchingLabels(r.inventory.labels()), func(page client.ObjectList) {
+				items := page.(*v1alpha1.ScanInventoryList).Items
+				for i := range items {
+					r.inventory.resume(&items[i])
+				}
+			})
 	})
 }
 
-// pages lists all of a kind in the namespace, page by page.
-func (r *Reporter) pages(ctx context.Context, list client.ObjectList, match client.MatchingLabels, each func()) error {
+// pages lists all of a kind in the namespace, page by page. Each page is decoded into a list
+// made anew: decoding into a used one would keep what the new page leaves out.
+func pages(ctx context.Context, r *Reporter, newList func() client.ObjectList, match client.MatchingLabels, each func(client.ObjectList)) error {
 	for token := ""; ; {
+		list := newList()
 		opts := []client.ListOption{client.InNamespace(r.opts.Namespace), client.Limit(pageSize), client.Continue(token)}
 		if match != nil {
 			opts = append(opts, match)
@@ -73,7 +79,7 @@ func (r *Reporter) pages(ctx context.Context, list client.ObjectList, match clie
 		if err := r.api.List(ctx, list, opts...); err != nil {
 			return err
 		}
-		each()
+		each(list)
 		if token = list.GetContinue(); token == "" {
 			return nil
 		}

@@ -39,6 +39,8 @@ type Options struct {
 	ScanTypes []string
 	// Artifacts says where documents are kept.
 	Artifacts v1alpha1.ArtifactStore
+	// MaxFindings of a ScanReport. Nil: as many as the scanner lists.
+	MaxFindings *int
 	// Rescan says whether reports of earlier runs count as known.
 	Rescan v1alpha1.RescanPolicy
 	// FlushEvery is the shortest time between two writes of the inventory while the scan is

@@ -42,6 +42,9 @@ func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) 
 		return "", err
 	}
 	want := r.scanReport(e, body)
+	if r.opts.MaxFindings != nil {
+		report.Keep(&want.Report, *r.opts.MaxFindings)
+	}
 	artifacts := r.collect(result, want)
 	if err := retry(ctx, func(ctx context.Context) error { return r.writeReport(ctx, want) }); err != nil {
 		return "", fmt.Errorf("write ScanReport %s: %w", want.Name, err)
@@ -63,7 +66,7 @@ func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) 
 }
 
 // readReport reads a result's report.json.
-func readReport(result *handover.Result) (*v1alpha1.Report, error) {
+func readReport(result *handover.Result) (*v1alpha1.ScanReport, error) {
 	f, err := result.File(handover.ReportFile, maxReportFile)
 	if err != nil {
 		return nil, err
@@ -73,12 +76,13 @@ func readReport(result *handover.Result) (*v1alpha1.Report, error) {
 	if err := json.NewDecoder(io.LimitReader(f, maxReportFile)).Decode(&body); err != nil {
 		return nil, fmt.Errorf("%s: %w", handover.ReportFile, err)
 	}
-	return &body.Report, nil
+	return &body, nil
 }
 
 // scanReport makes the object from what the scanner says of the image. Name, owner and labels
 // come from this pod's own options.
-func (r *Reporter) scanReport(e handover.Event, body *v1alpha1.Report) *v1alpha1.ScanReport {
+func (r *Reporter) scanReport(e handover.Event, said *v1alpha1.ScanReport) *v1alpha1.ScanReport {
+	body := &said.Report
 	report.Bound(body)
 	body.Target.ClaimName = r.opts.ClaimName
 	body.Scanner.Engine = r.opts.Engine
@@ -90,6 +94,9 @@ func (r *Reporter) scanReport(e handover.Event, body *v1alpha1.Report) *v1alpha1
 	}
 	annotations := report.Annotations(body)
 	annotations[v1alpha1.AnnotationRun] = r.opts.Run
+	if fixable := said.Annotations[v1alpha1.AnnotationFixable]; report.ValidFixable(fixable) {
+		annotations[v1alpha1.AnnotationFixable] = fixable
+	}
 	if e.Outcome == v1alpha1.EntryScanned && len(e.Identity) <= maxIdentity {
 		annotations[v1alpha1.AnnotationIdentity] = e.Identity
 	}
@@ -144,6 +151,7 @@ func (r *Reporter) writeReport(ctx context.Context, want *v1alpha1.ScanReport) e
 		return &refused{fmt.Sprintf("its name is taken by the report of %s; delete that report", have.Report.Target.Path)}
 	}
 	want.UID = have.UID
+	report.KeepFirstSeen(&want.Report, &have.Report)
 	obj := merged(have, want)
 	if equality.Semantic.DeepEqual(withoutTimes(have), withoutTimes(obj)) && have.Report.Outcome.Reason != "" {
 		return nil // the same failure again: the inventory says when it was seen

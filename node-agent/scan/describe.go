@@ -4,6 +4,7 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,15 +70,29 @@ func (r *Result) found(f *engine.Result) {
 	if f.OS.Known() {
 		r.Report.OS = &v1alpha1.ReportOS{Family: f.OS.Family, Version: f.OS.Version, Name: f.OS.Name}
 	}
-	packages := int32(min(len(f.Packages), 1<<30))
-	// No vulnerability data is matched yet: every package is named as not assessed.
-	r.Report.Summary = &v1alpha1.Summary{Packages: packages, NotAssessed: packages}
+	r.Report.Summary = &v1alpha1.Summary{Packages: int32(len(f.Packages)), NotAssessed: int32(f.NotAssessed)}
+	if db := f.Database; db != nil {
+		r.matched(f)
+		r.Report.Scanner.Database = &v1alpha1.ReportDatabase{Digest: db.Digest}
+		if !db.UpdatedAt.IsZero() {
+			r.Report.Scanner.Database.UpdatedAt = &metav1.Time{Time: db.UpdatedAt.UTC()}
+		}
+	}
 	r.Report.Outcome = v1alpha1.Outcome{Coverage: v1alpha1.CoverageComplete}
 	if n := len(f.Warnings) + f.DroppedWarnings; n > 0 {
 		r.Report.Outcome.Coverage = v1alpha1.CoveragePartial
 		first := f.Warnings[0]
 		r.Report.Outcome.Message = strings.TrimSpace(fmt.Sprintf("%d parts of the image were not assessed, first: %s %s", n, first.Path, first.Message))
 	}
+}
+
+// matched takes over the findings. Severities are counted only here: without a database they
+// stay absent, for what was not assessed is not zero.
+func (r *Result) matched(f *engine.Result) {
+	counted := report.Count(f.Findings)
+	counted.Into(r.Report.Summary)
+	r.Counted = &counted
+	r.Report.Findings, r.Report.Truncated = report.Findings(f.Findings, engine.ScanPackages, r.Report.ObservedAt)
 }
 
 // fail gives the result the reason of err. What was found before it stays.
@@ -135,12 +150,14 @@ func outcomeOf(reason string) v1alpha1.EntryOutcome {
 }
 
 // settings is what besides the file itself decides what a scan finds: the documents asked
-// for, the engine with its version, and the database, of which there is none yet.
-func settings(engineName, version string, formats []engine.Format) string {
+// for, the engine with its version, and the database.
+func settings(engineName, version, database string, formats []engine.Format) string {
 	names := make([]string, len(formats))
 	for i, f := range formats {
 		names[i] = string(f)
 	}
 	slices.Sort(names)
-	return report.Hash(6, names...) + ":" + engineName + "-" + version + ":none"
+	const known = 12 // characters of the database's digest
+	database = cmp.Or(strings.TrimPrefix(database, "sha256:"), "none")
+	return report.Hash(6, names...) + ":" + engineName + "-" + version + ":" + database[:min(len(database), known)]
 }

@@ -110,6 +110,10 @@ func removeLeftovers(dir string) error {
 func (r *Result) scanReport() *v1alpha1.ScanReport {
 	body := r.Report.DeepCopy()
 	report.Bound(body)
+	annotations := report.Annotations(body)
+	if r.Counted != nil {
+		annotations[v1alpha1.AnnotationFixable] = r.Counted.FixableAnnotation()
+	}
 	return &v1alpha1.ScanReport{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScanReport"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -118,7 +122,7 @@ func (r *Result) scanReport() *v1alpha1.ScanReport {
 				Engine:    r.Report.Scanner.Engine,
 				ScanTypes: []string{"pkg"},
 			}.Name(),
-			Annotations: report.Annotations(body),
+			Annotations: annotations,
 		},
 		Report: *body,
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/report"
 	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
 	"github.com/sifscan/sifscan-operator/node-agent/volume"
 )
@@ -26,6 +27,9 @@ type Scanner struct {
 	Engine engine.Engine
 	// EngineVersion is part of an image's identity: another version may find other packages.
 	EngineVersion string
+	// Database is the digest of the database that the engine matches packages with; empty: none.
+	// It is part of an image's identity too.
+	Database string
 	// Formats of the documents to make.
 	Formats []engine.Format
 	// Timeout of one image. Zero: none.
@@ -42,6 +46,8 @@ type Result struct {
 	Outcome   v1alpha1.EntryOutcome
 	Report    v1alpha1.Report
 	Documents map[string][]byte
+	// Counted is what all findings come to, listed or not; nil where nothing was matched.
+	Counted *report.Counted
 	// Identity of the file when it was scanned; empty unless the outcome is scanned.
 	Identity string
 }
@@ -153,5 +159,5 @@ func (s *Scanner) read(ctx context.Context, img *rootfs.Image, r *Result) error 
 
 // settings are what besides the file decides what a scan finds.
 func (s *Scanner) settings() string {
-	return settings(s.Engine.Name(), s.EngineVersion, s.Formats)
+	return settings(s.Engine.Name(), s.EngineVersion, s.Database, s.Formats)
 }

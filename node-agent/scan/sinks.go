@@ -70,6 +70,9 @@ func (f *FolderSink) Deliver(_ context.Context, r *Result) error {
 	default:
 		what = fmt.Sprintf("%d packages, no operating system recognised", r.Report.Summary.Packages)
 	}
+	if c := r.Counted; c != nil {
+		what += fmt.Sprintf("; %d critical, %d high, %d medium, %d low, %d of unknown severity", c.Critical, c.High, c.Medium, c.Low, c.Unknown)
+	}
 	_, err := fmt.Fprintf(f.Out, "%s  %s  (%s/%s)\n", r.Report.Target.Path, what, f.Dir, name)
 	return err
 }

@@ -1,0 +1,100 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+func TestPolicyJudgesEachImageByItself(t *testing.T) {
+	for _, tc := range []struct {
+		name            string
+		policy          *v1alpha1.Policy
+		reports         []*metav1.PartialObjectMetadata
+		unread          int32
+		status          metav1.ConditionStatus
+		reason, message string
+	}{
+		{"every image within the limits", &v1alpha1.Policy{MaxCritical: ptr.To[int32](1), MaxHigh: ptr.To[int32](2)},
+			reportsWith("1/2/99/99/99", "0/0/0"), 0,
+			metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every image is within spec.policy"},
+		{"one critical finding too many", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)},
+			reportsWith("1/0/0/0/0", "0/0/0"), 0,
+			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "1 image has more findings than spec.policy allows: sr-0"},
+		{"a limit that is not set judges nothing", &v1alpha1.Policy{MaxHigh: ptr.To[int32](0)},
+			reportsWith("9/0/0/0/0", "0/0/0"), 0,
+			metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every image is within spec.policy"},
+		{"only findings with a fix count where asked for", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0), OnlyFixable: true},
+			reportsWith("5/0/0/0/0", "0/0/0"), 0,
+			metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every image is within spec.policy"},
+		{"a critical finding with a fix", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0), OnlyFixable: true},
+			reportsWith("5/0/0/0/0", "1/0/1"), 0,
+			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "1 image has more findings than spec.policy allows: sr-0"},
+		{"an image that nobody assessed does not pass", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)},
+			reportsWith("0/0/0/0/0", "0/0/0", "", ""), 0,
+			metav1.ConditionUnknown, v1alpha1.ReasonNotAssessed, "1 image was not matched with a vulnerability database"},
+		{"an image beyond the limits outweighs one not assessed", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)},
+			reportsWith("", "", "1/0/0/0/0", "0/0/0"), 0,
+			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "1 image has more findings than spec.policy allows: sr-1"},
+		{"an image that could not be read does not pass", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)},
+			reportsWith("0/0/0/0/0", "0/0/0"), 2,
+			metav1.ConditionUnknown, v1alpha1.ReasonPartiallyAssessed, "every image that was read is within spec.policy, and 2 could not be read"},
+		{"the first few are named", &v1alpha1.Policy{MaxHigh: ptr.To[int32](0)},
+			reportsWith("0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", ""), 0,
+			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "7 images have more findings than spec.policy allows: sr-0, sr-1, sr-2, sr-3, sr-4 and 2 more"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			covered := map[string]struct{}{}
+			for _, r := range tc.reports {
+				covered[r.Name] = struct{}{}
+			}
+			s := newSumming(covered, tc.policy)
+			for _, r := range tc.reports {
+				s.add(r)
+			}
+			want := &metav1.Condition{Type: v1alpha1.ConditionPolicyPassed, Status: tc.status, Reason: tc.reason, Message: tc.message}
+			if diff := cmp.Diff(want, s.judged.condition(tc.unread)); diff != "" {
+				t.Errorf("condition (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWithoutAPolicyNothingIsJudged(t *testing.T) {
+	s := newSumming(map[string]struct{}{"sr-0": {}}, nil)
+	s.add(reportsWith("9/9/9/9/9", "9/9/9")[0])
+	if c := s.judged.condition(0); c != nil {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestTheWorstTenImagesAreNamedMostCriticalFirst(t *testing.T) {
+	var w worst
+	for i := range int32(30) {
+		w.add(fmt.Sprintf("sr-%02d", i), i%3, i)
+	}
+	if len(w) != maxWorst || w[0].Report != "sr-29" || w[0].Critical != 2 || w[9].Report != "sr-02" {
+		t.Errorf("got %+v", w)
+	}
+	var none worst
+	if none.add("sr-a", 0, 0); len(none) != 0 {
+		t.Error("an image without critical or high findings is among the worst")
+	}
+}
+
+// reportsWith makes reports sr-0, sr-1, … from pairs of counts and fixable counts.
+func reportsWith(pairs ...string) (out []*metav1.PartialObjectMetadata) {
+	for i := 0; i < len(pairs); i += 2 {
+		out = append(out, makeReport(fmt.Sprintf("sr-%d", i/2),
+			v1alpha1.AnnotationCounts, pairs[i], v1alpha1.AnnotationFixable, pairs[i+1]))
+	}
+	return out
+}

@@ -1,0 +1,157 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+)
+
+// MaxFindings is the most findings that any ScanReport lists, and that report.json does.
+const MaxFindings = 500
+
+// Counted is what a list of findings comes to.
+type Counted struct {
+	Critical, High, Medium, Low, Unknown int32
+	// Fixable findings have a fixed version; of them critical and high.
+	Fixable, FixableCritical, FixableHigh int32
+}
+
+// Count counts findings: a vulnerability of a package once.
+func Count(findings []engine.Finding) (c Counted) {
+	for i := range findings {
+		f := &findings[i]
+		bySeverity := map[engine.Severity]*int32{
+			engine.SeverityCritical: &c.Critical, engine.SeverityHigh: &c.High,
+			engine.SeverityMedium: &c.Medium, engine.SeverityLow: &c.Low,
+		}
+		n, ok := bySeverity[f.Severity]
+		if !ok {
+			n = &c.Unknown
+		}
+		add(n)
+		if f.FixedVersion == "" {
+			continue
+		}
+		add(&c.Fixable)
+		switch f.Severity {
+		case engine.SeverityCritical:
+			add(&c.FixableCritical)
+		case engine.SeverityHigh:
+			add(&c.FixableHigh)
+		}
+	}
+	return c
+}
+
+func add(n *int32) { *n = min(*n, math.MaxInt32-1) + 1 }
+
+// Into puts the counts into a summary. Only a summary of assessed packages has them.
+func (c Counted) Into(s *v1alpha1.Summary) {
+	s.Critical, s.High, s.Medium, s.Low, s.Unknown = ptr.To(c.Critical), ptr.To(c.High), ptr.To(c.Medium), ptr.To(c.Low), ptr.To(c.Unknown)
+	s.Fixable = ptr.To(c.Fixable)
+}
+
+// FixableAnnotation is the value of v1alpha1.AnnotationFixable.
+func (c Counted) FixableAnnotation() string {
+	return fmt.Sprintf("%d/%d/%d", c.FixableCritical, c.FixableHigh, c.Fixable)
+}
+
+var fixableAnnotation = regexp.MustCompile(`^[0-9]{1,10}/[0-9]{1,10}/[0-9]{1,10}$`)
+
+// ValidFixable says whether text is a value of v1alpha1.AnnotationFixable.
+func ValidFixable(text string) bool { return fixableAnnotation.MatchString(text) }
+
+// Findings turns an engine's findings, most severe first, into those of a report: the first
+// MaxFindings, and the number of those left out.
+func Findings(found []engine.Finding, detectedBy engine.ScanType, at metav1.Time) (list []v1alpha1.Finding, truncated int32) {
+	for i := range found[:min(len(found), MaxFindings)] {
+		f := &found[i]
+		severity := string(f.Severity)
+		if f.Severity == engine.SeverityUnknown {
+			severity = "unknown"
+		}
+		score := ""
+		if f.Score > 0 {
+			score = strconv.FormatFloat(f.Score, 'f', 1, 64)
+		}
+		ids := v1alpha1.FindingIDs{CVE: f.IDs.CVE, GHSA: f.IDs.GHSA}
+		if ids.CVE == "" && ids.GHSA == "" {
+			ids.GHSA = f.ID
+		}
+		list = append(list, v1alpha1.Finding{
+			Key: f.ID + " " + unversioned(f.PURL), IDs: ids,
+			Package: f.Package, Version: f.Version, PURL: f.PURL, Path: f.Path,
+			Severity: severity, Score: score, FixedVersion: f.FixedVersion,
+			DetectedBy: string(detectedBy), FirstSeen: at,
+		})
+	}
+	return list, int32(len(found) - len(list))
+}
+
+// unversioned is a package URL without version and qualifiers: a finding that outlives an
+// update of its package is the same finding.
+func unversioned(purl string) string {
+	for i := 0; i < len(purl); i++ {
+		if purl[i] == '@' || purl[i] == '?' || purl[i] == '#' {
+			return purl[:i]
+		}
+	}
+	return purl
+}
+
+// Keep cuts the findings to the first n.
+func Keep(r *v1alpha1.Report, n int) {
+	if over := len(r.Findings) - n; over > 0 {
+		r.Findings = r.Findings[:n]
+		r.Truncated += int32(over)
+	}
+}
+
+// KeepFirstSeen takes over when each finding was first seen from the image's report before.
+func KeepFirstSeen(r, before *v1alpha1.Report) {
+	seen := make(map[string]metav1.Time, len(before.Findings))
+	for i := range before.Findings {
+		seen[before.Findings[i].Key] = before.Findings[i].FirstSeen
+	}
+	for i := range r.Findings {
+		if at, ok := seen[r.Findings[i].Key]; ok && at.Before(&r.Findings[i].FirstSeen) {
+			r.Findings[i].FirstSeen = at
+		}
+	}
+}
+
+// severities that a finding can have.
+var severities = map[string]bool{"critical": true, "high": true, "medium": true, "low": true, "unknown": true}
+
+// boundFindings makes findings safe to print and bounds each to about a KiB.
+func boundFindings(r *v1alpha1.Report) {
+	Keep(r, MaxFindings)
+	r.Truncated = max(r.Truncated, 0)
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		cut(&f.Key, maxText)
+		cut(&f.IDs.CVE, maxWord)
+		cut(&f.IDs.QID, maxWord)
+		cut(&f.IDs.GHSA, maxWord)
+		cut(&f.Package, maxText)
+		cut(&f.Version, maxWord)
+		cut(&f.PURL, maxText)
+		cut(&f.Path, maxText)
+		cut(&f.Score, maxWord)
+		cut(&f.FixedVersion, maxWord)
+		cut(&f.DetectedBy, maxWord)
+		if !severities[f.Severity] {
+			f.Severity = "unknown"
+		}
+	}
+}
