@@ -1,0 +1,97 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// recovery is how long a cluster may take until everything works again: leases end after 15 s,
+// and kubelet waits before it starts a container anew that ended repeatedly.
+const recovery = 4 * time.Minute
+
+var _ = Describe("When something breaks", Label("faults"), func() {
+	It("survives an image that kills the scanner: it fails alone, with advice, and the others are reported", func() {
+		s := newSite().image(debian, "a.sif", "z.sif").image(crowded, "m.sif")
+		scan := s.scan().limit(corev1.ResourceMemory, crowdedLimit).create()
+		Eventually(get(scan)).WithTimeout(recovery).Should(beDone(degraded))
+
+		Expect(outcomesOf(scan)).To(Equal(outcomes{
+			"a.sif": v1alpha1.EntryScanned, "m.sif": v1alpha1.EntryFailed, "z.sif": v1alpha1.EntryScanned,
+		}))
+		Expect(reportOf(scan, "m.sif")).To(And(
+			failWith(v1alpha1.ReasonOOMKilled, "limit of "+crowdedLimit),
+			failWith(v1alpha1.ReasonOOMKilled, "raise spec.resources.limits.memory")))
+		for _, path := range []string{"a.sif", "z.sif"} {
+			Expect(reportOf(scan, path).Report.Summary).To(HaveField("Packages", BeEquivalentTo(debianPackages)))
+		}
+		Expect(podsOf(scan)).To(ContainElement(HaveField("Status.Phase", corev1.PodFailed)), "the kernel did kill a scanner")
+	})
+
+	It("runs one Job and keeps one report of each image when the operator is killed midway", Serial, func() {
+		s := busySite()
+		scan := s.busyScan().create()
+		scanner := holdMidway(scan)
+		before := jobsOf(scan)
+		Expect(before).To(HaveLen(1))
+
+		killed := operatorProcess()
+		killed.signal(unix.SIGKILL)
+		scanner.signal(unix.SIGCONT)
+		Eventually(operatorProcess).ShouldNot(Equal(killed), "kubelet starts another")
+
+		Eventually(get(scan)).WithTimeout(recovery).Should(beDone())
+		Expect(jobsOf(scan)).To(HaveExactElements(HaveField("UID", before[0].UID)))
+		Expect(podsOf(scan)).To(HaveLen(1))
+		expectAllScannedOnce(scan, nil)
+	})
+
+	It("loses nothing when the API server is away for a minute at the end of a scan", Serial, func() {
+		s := busySite()
+		scan := s.busyScan().create()
+		scanner := holdMidway(scan)
+		reporter := awaitProcess(scan, "reporter")
+		kept := reportsOf(scan)
+
+		cluster("kill", "kube-apiserver")
+		start := func() { cluster("start", "kube-apiserver") }
+		DeferCleanup(start)
+		scanner.signal(unix.SIGCONT)
+		Consistently(func() bool { return scanner.alive() && reporter.alive() }, time.Minute).Should(BeTrue(), "the scan waits")
+		start()
+
+		Eventually(get(scan)).WithTimeout(recovery).Should(beDone())
+		Expect(jobsOf(scan)).To(HaveLen(1))
+		Expect(podsOf(scan)).To(HaveExactElements(HaveField("Status.Phase", corev1.PodSucceeded)))
+		expectAllScannedOnce(scan, kept)
+		for _, report := range reportsOf(scan) {
+			Expect(document(report, "sbom.spdx.json")).To(ContainSubstring("musl"))
+		}
+	})
+})
+
+// operatorProcess returns the operator's process once there is one.
+func operatorProcess() process {
+	GinkgoHelper()
+	var found process
+	Eventually(func() bool {
+		pods := &corev1.PodList{}
+		if err := admin.List(ctx, pods, client.InNamespace("sifscan-system"),
+			client.MatchingLabels{"app.kubernetes.io/component": "manager"}); err != nil || len(pods.Items) != 1 {
+			return false
+		}
+		var ok bool
+		found, ok = processOf(&pods.Items[0], "manager")
+		return ok
+	}).Should(BeTrue(), "the operator does not run")
+	return found
+}
