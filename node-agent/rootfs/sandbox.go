@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -166,6 +168,7 @@ func (s *sandbox) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, s.fail("readdir", name, err)
 	}
+	slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	for i, e := range list {
 		list[i] = &sandboxEntry{e, s, path.Join(name, e.Name())}
 	}

@@ -21,7 +21,7 @@ const (
 )
 
 func (t DataType) String() string {
-	return name(int32(t-DefinitionFile), "data type", "definition file", "environment", "labels", "partition", "signature",
+	return name(int32(t), int32(DefinitionFile), "data type", "definition file", "environment", "labels", "partition", "signature",
 		"JSON", "data", "cryptographic message", "SBOM", "OCI index", "OCI blob")
 }
 
@@ -39,7 +39,7 @@ const (
 )
 
 func (f FileSystem) String() string {
-	return name(int32(f-Squashfs), "file system", "squashfs", "ext3", "archive", "raw", "encrypted squashfs", "gocryptfs squashfs")
+	return name(int32(f), 1, "file system", "squashfs", "ext3", "archive", "raw", "encrypted squashfs", "gocryptfs squashfs")
 }
 
 // PartitionType is what a partition is for.
@@ -54,21 +54,22 @@ const (
 )
 
 func (p PartitionType) String() string {
-	return name(int32(p-System), "partition type", "system", "primary system", "data", "overlay")
+	return name(int32(p), 1, "partition type", "system", "primary system", "data", "overlay")
 }
 
 // SBOMFormat is the format of an embedded SBOM. Its author made it, not we.
 type SBOMFormat int32
 
 func (f SBOMFormat) String() string {
-	return name(int32(f-1), "SBOM format", "cyclonedx-json", "cyclonedx-xml", "github-json", "spdx-json", "spdx-rdf", "spdx-tag-value", "spdx-yaml", "syft-json")
+	return name(int32(f), 1, "SBOM format", "cyclonedx-json", "cyclonedx-xml", "github-json", "spdx-json", "spdx-rdf", "spdx-tag-value", "spdx-yaml", "syft-json")
 }
 
-func name(i int32, what string, names ...string) string {
-	if i >= 0 && int(i) < len(names) {
+// name returns the name of value v, where the first name is that of value first.
+func name(v, first int32, what string, names ...string) string {
+	if i := int64(v) - int64(first); i >= 0 && i < int64(len(names)) {
 		return names[i]
 	}
-	return fmt.Sprintf("unknown %s %d", what, i)
+	return fmt.Sprintf("unknown %s %d", what, v)
 }
 
 // architectures are Go's names for the two digits of the format.

@@ -49,7 +49,7 @@ func (r *Reader) inflate(dst []byte, b blockRef) (int, error) {
 	if err := pread(r.src, in, b.off); err != nil {
 		return 0, err
 	}
-	n, err := s.dec.decompress(dst, in)
+	n, err := s.decompress(dst, in)
 	if err != nil {
 		return 0, blockError(err, "block", b.off)
 	}
@@ -76,9 +76,9 @@ type block struct {
 	data []byte
 	err  error
 
-	fill  sync.Mutex // held while data is read
-	users int        // guarded by the cache's mutex, as is used
-	used  bool
+	filled sync.WaitGroup // one while data is read
+	users  int            // guarded by the cache's mutex, as is used
+	used   bool
 }
 
 func newBlockCache(blockSize int) *blockCache {
@@ -94,22 +94,21 @@ func (c *blockCache) acquire(ref blockRef, read func(dst []byte) (int, error)) *
 		b.users++
 		b.used = true
 		c.mu.Unlock()
-		b.fill.Lock() // waits for the first user
-		b.fill.Unlock()
+		b.filled.Wait()
 		return b
 	}
 	b = c.vacate()
 	b.ref, b.users, b.used, b.err, b.data = ref, 1, false, nil, nil
 	c.blocks[ref] = b
-	b.fill.Lock()
+	b.filled.Add(1)
 	c.mu.Unlock()
+	defer b.filled.Done()
 
 	if b.buf == nil {
 		b.buf = make([]byte, c.blockSize)
 	}
 	n, err := read(b.buf)
 	b.data, b.err = b.buf[:n], err
-	b.fill.Unlock()
 	return b
 }
 

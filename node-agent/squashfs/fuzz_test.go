@@ -127,7 +127,7 @@ func FuzzData(f *testing.F) {
 		}
 		const size, canary = 4096, 64
 		buf := bytes.Repeat([]byte{0xa5}, size+canary)
-		dec := create()
+		dec := &scratch{newDec: create, dec: create()}
 		_ = bounded(t, 2*time.Second, 16<<20, func() error {
 			n, err := dec.decompress(buf[:size:size], block)
 			if n < 0 || n > size {

@@ -53,7 +53,7 @@ func (r *Reader) metadata(off, end int64) (metaBlock, error) {
 		b.data = append([]byte(nil), raw...)
 	} else {
 		var out [metadataSize]byte
-		n, err := s.dec.decompress(out[:], raw)
+		n, err := s.decompress(out[:], raw)
 		if err != nil {
 			return metaBlock{}, blockError(err, "metadata block", off)
 		}

@@ -1,6 +1,7 @@
 package squashfs
 
 import (
+	"fmt"
 	"io"
 	"sync"
 )
@@ -28,8 +29,9 @@ type Reader struct {
 
 // scratch is what one decompression needs.
 type scratch struct {
-	dec decompressor
-	in  []byte
+	newDec func() decompressor
+	dec    decompressor
+	in     []byte
 }
 
 func (s *scratch) input(n int) []byte {
@@ -37,6 +39,19 @@ func (s *scratch) input(n int) []byte {
 		s.in = make([]byte, n)
 	}
 	return s.in[:n]
+}
+
+// decompress inflates src into dst. The libraries were written by others, and
+// the input by an attacker: where one panics, the block is corrupt, and the
+// decompressor, in whatever state it is, not used again.
+func (s *scratch) decompress(dst, src []byte) (n int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			n, err = 0, fmt.Errorf("the decoder gave up: %v", p)
+			s.dec = s.newDec()
+		}
+	}()
+	return s.dec.decompress(dst, src)
 }
 
 // New opens the image that begins at offset 0 of src and of which size bytes
@@ -66,7 +81,7 @@ func New(src io.ReaderAt, size int64) (*Reader, error) {
 		indexes: newClock[string, *Index](indexCacheSize),
 		data:    newBlockCache(int(sb.BlockSize)),
 	}
-	r.scratch.New = func() any { return &scratch{dec: newDec()} }
+	r.scratch.New = func() any { return &scratch{newDec: newDec, dec: newDec()} }
 	if err = r.readIDs(); err != nil {
 		return nil, err
 	}
