@@ -6,5 +6,11 @@ cd "$(dirname "$0")/.."
 kubectl=${KUBECTL:-bin/kubectl}
 [ -x "$kubectl" ] || kubectl=kubectl
 "$kubectl" apply --server-side --force-conflicts -k config/default
+# The development images keep their name: a new one is told by what it holds.
+if [ -f dist/sifscan-operator.tar ]; then
+  digest=$(sha256sum dist/sifscan-operator.tar | cut -c1-16)
+  "$kubectl" -n sifscan-system patch deployment sifscan-manager -p \
+    "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"sifscan.io/image\":\"$digest\"}}}}}"
+fi
 "$kubectl" wait --for=condition=Established --timeout=60s crd/sifscans.sifscan.io crd/scanreports.sifscan.io crd/scaninventories.sifscan.io
 "$kubectl" -n sifscan-system rollout status deployment/sifscan-manager --timeout=180s

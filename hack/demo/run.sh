@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../.."
 name=$1
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 volume=/var/lib/sifscan-operator/demo
+database=/var/lib/sifscan-operator/demo-database
 
 say "1. A real Kubernetes cluster of one node"
 make cluster-up NAME="$name"
@@ -19,8 +20,8 @@ make deploy | tail -n 1
 
 say "3. Two images on a volume: a Debian with Python, Node.js and Go packages, and an interrupted copy of it"
 hack/packages.sh debootstrap squashfs-tools
-go run ./test/demo "$volume"
-sed "s|@VOLUME@|$volume|" hack/demo/volume.yaml | $kubectl apply --server-side -f - >/dev/null
+go run ./test/demo "$volume" "$database"
+sed "s|@VOLUME@|$volume|; s|@DATABASE@|$database|" hack/demo/volume.yaml | $kubectl apply --server-side -f - >/dev/null
 
 say "4. kubectl apply -f config/samples/sifscan.yaml"
 $kubectl apply --server-side -f config/samples/sifscan.yaml
@@ -35,6 +36,9 @@ $kubectl -n demo get sifscan,scanreport
 echo
 $kubectl -n demo get sifscan demo -o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}'
 echo
+echo "Findings (of the demonstration's made-up advisories):"
+$kubectl -n demo get scanreport -o jsonpath='{range .items[*].report.findings[*]}  {.severity}{"\t"}{.ids.ghsa}{"\t"}{.package} {.version}{"\t"}fixed in: {.fixedVersion}{"\n"}{end}'
+echo
 echo "The interrupted copy:"
 $kubectl -n demo get scanreport -o jsonpath='{range .items[?(@.report.outcome.reason)]}  {.report.target.path}: {.report.outcome.reason}: {.report.outcome.message}{"\n"}{end}'
 echo
@@ -48,7 +52,7 @@ cat <<EOF
   bin/kubectl -n demo get sifscan,scanreport,scaninventory -o wide
   bin/kubectl -n demo describe sifscan demo
   bin/node-agent inspect $volume/py.sif
-  bin/node-agent scan --formats spdx,cyclonedx $volume
+  bin/node-agent scan --formats spdx,cyclonedx --db $database/osv.db $volume
   make demo                      # again: what is unchanged is not opened
   make cluster-down NAME=$name    # end it and remove all of it
 EOF

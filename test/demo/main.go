@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command demo makes the images of 'make demo': one SIF with a whole Debian in it, made from
-// Debian's own packages, and the same SIF as an interrupted copy leaves it.
+// Debian's own packages, and the same SIF as an interrupted copy leaves it; and a database of
+// made-up advisories on some of those packages.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,11 +23,11 @@ const (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: demo DIRECTORY")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: demo IMAGES-DIRECTORY DATABASE-DIRECTORY")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1]); err != nil {
+	if err := errors.Join(run(os.Args[1]), buildDatabase(os.Args[2])); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
