@@ -47,6 +47,9 @@ func Up(ctx context.Context, name, checkout string, say Say) (kubeconfig string,
 	if err != nil {
 		return "", err
 	}
+	if err := l.discardInterrupted(say); err != nil {
+		return "", err
+	}
 	if err := l.prepare(p); err != nil {
 		return "", err
 	}
@@ -54,6 +57,27 @@ func Up(ctx context.Context, name, checkout string, say Say) (kubeconfig string,
 		return "", err
 	}
 	return l.kubeconfig(), linkKubectl(p, checkout)
+}
+
+// discardInterrupted lets a cluster start afresh whose disks were mounted when the machine went down. containerd writes images, and
+// etcd here writes everything, without waiting for the disk: what is left of them looks whole and is not (programs full of zeros
+// were seen: "exec format error").
+func (l layout) discardInterrupted(say Say) error {
+	mounts, err := disk.Mounts(l.disk())
+	if err != nil || len(mounts) > 0 {
+		return err
+	}
+	for _, v := range volumes {
+		interrupted, err := disk.Interrupted(l.image(v))
+		if err != nil {
+			return err
+		}
+		if interrupted {
+			say("the machine went down while cluster %s was up: it starts afresh, without its images and objects", l.name)
+			return os.RemoveAll(l.state("disks"))
+		}
+	}
+	return nil
 }
 
 // prepare makes everything that the daemons find when they start.

@@ -5,6 +5,7 @@ package disk
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,6 +56,32 @@ func format(image string, size int64) error {
 		return err
 	}
 	return os.Rename(image+".new", image)
+}
+
+// Interrupted reports whether the machine went down while the file system in the file image was mounted: what was written last may
+// be missing in it, although the file system itself can be repaired. A missing file was not interrupted. It must not be asked about a
+// file system that is mounted.
+func Interrupted(image string) (bool, error) {
+	file, err := os.Open(image)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	superblock := make([]byte, 1024)
+	if _, err := file.ReadAt(superblock, 1024); err != nil {
+		return false, fmt.Errorf("reading the superblock of %s: %w", image, err)
+	}
+	return needsRecovery(superblock), nil
+}
+
+// needsRecovery reads s_feature_incompat, offset 0x60 of an ext4 superblock: INCOMPAT_RECOVER is set as long as it is mounted.
+// https://docs.kernel.org/filesystems/ext4/super.html
+func needsRecovery(superblock []byte) bool {
+	const incompatRecover = 0x4
+	return binary.LittleEndian.Uint32(superblock[0x60:])&incompatRecover != 0
 }
 
 // check replays the journal and repairs what a crash of the machine left. Exit code 1 of e2fsck(8) is "errors corrected".

@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -16,5 +18,34 @@ short
 	want := []string{"/var/lib/c/dev/data/kubelet", "/var/lib/c/dev/data/kubelet/pods/a b", "/var/lib/c/dev"}
 	if got := mountsBeneath([]byte(mountinfo), "/var/lib/c/dev"); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestAFileSystemIsInterruptedOnlyAfterACrash(t *testing.T) {
+	image := filepath.Join(t.TempDir(), "disk.ext4")
+	if got, err := Interrupted(image); err != nil || got {
+		t.Errorf("a missing file: %t, error %v", got, err)
+	}
+	if err := format(image, 8<<20); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Interrupted(image); err != nil || got {
+		t.Errorf("a new file system: %t, error %v", got, err)
+	}
+	file, err := os.OpenFile(image, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	features := make([]byte, 4)
+	if _, err := file.ReadAt(features, 1024+0x60); err != nil {
+		t.Fatal(err)
+	}
+	features[0] |= 0x4 // as the kernel does when it mounts
+	if _, err := file.WriteAt(features, 1024+0x60); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Interrupted(image); err != nil || !got {
+		t.Errorf("one that was mounted: %t, error %v", got, err)
 	}
 }
