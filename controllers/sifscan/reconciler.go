@@ -154,6 +154,7 @@ func (p *pass) begin() {
 // afterwards is all that still happens to a SIFScan whose run is finished.
 func (r *Reconciler) afterwards(ctx context.Context, p *pass) (ctrl.Result, error) {
 	observeGeneration(p.scan)
+	// A spec that was changed and changed back may have left the Job of the run in between.
 	if err := r.endOtherRuns(ctx, p); err != nil {
 		return ctrl.Result{}, err
 	}

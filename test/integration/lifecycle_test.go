@@ -172,6 +172,19 @@ var _ = Describe("A SIFScan", func() {
 		Expect(get(scan)()).To(beReady(v1alpha1.ReasonNotAssessed))
 	})
 
+	It("ends the Job of a run that nobody wants any more, and stays finished", func() {
+		scan, job := startedScan(namespace)
+		succeed(scan, job)
+		// What is left when a spec is changed and changed back while the operator is killed.
+		stray := job.DeepCopy()
+		stray.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: "images-0000000000000000", Labels: job.Labels, OwnerReferences: job.OwnerReferences}
+		stray.Labels[v1alpha1.LabelRun] = "v1-0000000000000000"
+		stray.Spec.Selector, stray.Spec.Template.Labels = nil, nil
+		Expect(admin.Create(ctx, stray)).To(Succeed())
+		Eventually(func() ([]batchv1.Job, error) { return jobs(namespace) }).Should(ConsistOf(HaveField("UID", job.UID)))
+		Consistently(get(scan)).Should(beReady(v1alpha1.ReasonNotAssessed))
+	})
+
 	It("leaves a Job alone that has its name and is not its own", func() {
 		probe, own := startedScan(newNamespace())
 		Expect(probe.Name).To(Equal("images"))
