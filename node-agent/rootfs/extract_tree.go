@@ -23,6 +23,10 @@ const (
 	// opened again, from the root, on the way back.
 	maxOpenDirs = 64
 
+	// maxWriters bounds the memory of an extraction: each holds a job's content, a
+	// compressed block and a decompressor, 3 to 5 MiB with blocks of 1 MiB.
+	maxWriters = 8
+
 	// linkMemory bounds the paths of files with several names that have not all
 	// been seen.
 	linkMemory = 64 << 20
@@ -85,7 +89,7 @@ func currentUmask() uint32 {
 
 func (x *extraction) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for range runtime.GOMAXPROCS(0) {
+	for range min(runtime.GOMAXPROCS(0), maxWriters) {
 		group.Go(func() error { return x.writeContent(ctx) })
 	}
 	group.Go(func() error {

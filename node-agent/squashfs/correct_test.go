@@ -216,7 +216,7 @@ func TestReadingInPlaceEqualsTheSourceTreeAndUnsquashfs(t *testing.T) {
 	var cases []fixtures.Squashfs
 	for _, compression := range []string{"gzip", "zstd", "xz", "lz4"} {
 		for _, size := range []int{4 << 10, 128 << 10, 1 << 20} {
-			if testing.Short() && size != 128<<10 {
+			if !large && size != 128<<10 {
 				continue
 			}
 			cases = append(cases, fixtures.Squashfs{Compression: compression, BlockSize: size})
@@ -224,7 +224,7 @@ func TestReadingInPlaceEqualsTheSourceTreeAndUnsquashfs(t *testing.T) {
 	}
 	for _, options := range [][]string{{"-no-fragments"}, {"-always-use-fragments"}, {"-no-duplicates"}, {"-no-exports"}, {"-no-sparse"},
 		{"-noI", "-noD"}, {"-noI", "-noD", "-noF", "-noX"}, {"-tailends"}} {
-		if testing.Short() && options[0] != "-noI" {
+		if !large && options[0] != "-noI" {
 			continue
 		}
 		cases = append(cases, fixtures.Squashfs{BlockSize: 4 << 10, Extra: options}, fixtures.Squashfs{Compression: "zstd", Extra: options})

@@ -1,0 +1,5 @@
+//go:build large
+
+package rootfs_test
+
+const large = true

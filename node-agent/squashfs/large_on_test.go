@@ -1,0 +1,5 @@
+//go:build large
+
+package squashfs
+
+const large = true
