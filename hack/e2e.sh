@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=$1; shift
+unset KUBECONFIG # another cluster's, should one be set
 cluster() { go run -C hack/cluster ./cmd/cluster "$@"; }
 
 finish() {

@@ -58,11 +58,6 @@ func beDone(notes ...string) gomegatypes.GomegaMatcher {
 	return have(append(notes, "Complete=True/NotAssessed", "Ready=True/NotAssessed")...)
 }
 
-// beDoneWithNothing: the run ended well, and no image in it could be read.
-func beDoneWithNothing(reason string, notes ...string) gomegatypes.GomegaMatcher {
-	return have(append(notes, "Complete=True/"+reason, "Ready=True/"+reason)...)
-}
-
 func beWaiting(reason string) gomegatypes.GomegaMatcher {
 	return have("Complete=False/"+reason, "Ready=False/"+reason, "Reconciling=True/"+reason)
 }
