@@ -24,6 +24,8 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitDenied: every target was scanned, and the engine's policy denies one.
+	exitDenied = 3
 	// exitSignal is added to the number of the signal that ended the agent.
 	exitSignal = 128
 )
@@ -48,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.AddCommand(scanCommand(), inspectCommand(), extractCommand(), dbCommand(), reporterCommand())
 	err := root.ExecuteContext(ctx)
 	code := exitCode(ctx, err)
-	if err != nil && !errors.Is(err, errTargetFailed) {
+	if err != nil && !errors.Is(err, errTargetFailed) && !errors.Is(err, errDenied) {
 		fmt.Fprintln(stderr, "node-agent:", err)
 	}
 	if code == exitUsage {
@@ -59,6 +61,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // errTargetFailed: a target failed and was reported; there is nothing more to print.
 var errTargetFailed = errors.New("a target failed")
+
+// errDenied: a policy denies a target, which was reported.
+var errDenied = errors.New("a policy denies a target")
 
 // usageError is an error in how the agent was called.
 type usageError struct{ error }
@@ -91,6 +96,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitDone
 	case errors.As(context.Cause(ctx), &sig):
 		return exitSignal + int(sig.Signal.(syscall.Signal))
+	case errors.Is(err, errDenied):
+		return exitDenied
 	case errors.As(err, &ran):
 		return exitFailed
 	}

@@ -65,7 +65,7 @@ func TestExitCodesTellWhatHappened(t *testing.T) {
 		"no target":                           {args: []string{"scan"}, want: 2, says: "name at least one"},
 		"an unknown flag":                     {args: []string{"scan", "--frmats=x", good}, want: 2, says: "unknown flag"},
 		"an unknown command":                  {args: []string{"scna"}, want: 2, says: "unknown command"},
-		"an unknown engine":                   {args: []string{"scan", "--engine=other", good}, want: 2, says: "use native"},
+		"an unknown engine":                   {args: []string{"scan", "--engine=other", good}, want: 2, says: "use native, qscanner or trivy"},
 		"an unknown format":                   {args: []string{"scan", "--formats=pdf", good}, want: 2, says: "use json, spdx or cyclonedx"},
 		"SIGTERM":                             {ctx: ended, args: []string{"scan", good}, want: 143},
 		"help":                                {args: []string{"scan", "--help"}, want: 0, says: "--output-dir"},

@@ -19,8 +19,6 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
-	"github.com/sifscan/sifscan-operator/node-agent/engine/native"
-	"github.com/sifscan/sifscan-operator/node-agent/engine/native/osvdb"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
 	"github.com/sifscan/sifscan-operator/node-agent/scan"
 	"github.com/sifscan/sifscan-operator/node-agent/volume"
@@ -28,11 +26,10 @@ import (
 
 // scanFlags are the flags of scan; those of pod are set by the operator.
 type scanFlags struct {
-	engine    string
+	engine    engineFlags
 	formats   []string
 	outputDir string
 	timeout   time.Duration
-	database  string
 	pod       podFlags
 }
 
@@ -54,7 +51,8 @@ func scanCommand() *cobra.Command {
 searched for *.sif *.simg *.sqsh *.squashfs *.img.
 
 Each target gets a folder below --output-dir with report.json and the documents asked for.
-Exit code: 0 all targets were scanned, 1 a target failed or there was none, 2 usage.`,
+Exit code: 0 all targets were scanned, 1 a target failed or there was none, 2 usage,
+3 all were scanned and the engine's policy denies one.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: failing(func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -72,10 +70,9 @@ Exit code: 0 all targets were scanned, 1 a target failed or there was none, 2 us
 		}),
 	}
 	flags := c.Flags()
-	flags.StringVar(&f.engine, "engine", native.Name, "engine: native")
+	f.engine.add(flags)
 	flags.StringSliceVar(&f.formats, "formats", []string{"json", "spdx"}, "documents to write: json, spdx, cyclonedx")
 	flags.StringVar(&f.outputDir, "output-dir", cmp.Or(os.Getenv("OUTPUT_DIR"), "reports"), "where results are written (environment: OUTPUT_DIR)")
-	flags.StringVar(&f.database, "db", "", "database of vulnerabilities, made by 'node-agent db build' [none: packages are listed and not matched]")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Minute, "time for one image")
 
 	p := &f.pod
@@ -97,9 +94,6 @@ Exit code: 0 all targets were scanned, 1 a target failed or there was none, 2 us
 
 // scanner makes the scanner that the flags ask for, and the function that releases what it holds.
 func (f *scanFlags) scanner(c *cobra.Command) (*scan.Scanner, func(), error) {
-	if f.engine != native.Name {
-		return nil, nil, usageError{fmt.Errorf("--engine %q: use native", f.engine)}
-	}
 	var formats []engine.Format
 	for _, name := range f.formats {
 		switch format := engine.Format(strings.ToLower(name)); format {
@@ -109,26 +103,18 @@ func (f *scanFlags) scanner(c *cobra.Command) (*scan.Scanner, func(), error) {
 			return nil, nil, usageError{fmt.Errorf("--formats %q: use json, spdx or cyclonedx", name)}
 		}
 	}
-	e, err := native.New()
-	if err != nil {
-		return nil, nil, err
-	}
-	digest, release := "", func() {}
-	if f.database != "" {
-		db, err := osvdb.Open(f.database)
-		if err != nil {
-			f.pod.leave(v1alpha1.ReasonInvalidSpec, "the vulnerability database: "+err.Error())
-			return nil, nil, usageError{fmt.Errorf("--db: %w", err)}
-		}
-		e, digest, release = e.WithDatabase(db), db.Info().Digest, func() { db.Close() }
-	}
 	log := logr.Discard()
 	if f.pod.resultsDir != "" {
 		log = newLog(c.ErrOrStderr())
 	}
-	return &scan.Scanner{
-		Engine: e, EngineVersion: native.Version, Database: digest, Formats: formats, Timeout: f.timeout, Now: time.Now, Log: log,
-	}, release, nil
+	scanner := &scan.Scanner{Formats: formats, Timeout: f.timeout, Now: time.Now, Log: log}
+	release, err := f.engine.configure(scanner)
+	var config configError
+	if errors.As(err, &config) {
+		f.pod.leave(config.reason, err.Error())
+		err = usageError{err}
+	}
+	return scanner, release, err
 }
 
 // scanHere scans files and directories of this machine into folders.
@@ -137,7 +123,7 @@ func (f *scanFlags) scanHere(c *cobra.Command, scanner *scan.Scanner, targets []
 	if err != nil {
 		return err
 	}
-	failed := false
+	failed, denied := false, false
 	for _, target := range targets {
 		verdict, err := scanTarget(c.Context(), scanner, target, sink)
 		if c.Context().Err() != nil {
@@ -151,9 +137,13 @@ func (f *scanFlags) scanHere(c *cobra.Command, scanner *scan.Scanner, targets []
 		if err != nil || verdict.Total() == 0 || verdict.Counts[v1alpha1.EntryScanned] != verdict.Total() {
 			failed = true
 		}
+		denied = denied || verdict.Denied > 0
 	}
-	if failed {
+	switch {
+	case failed:
 		return errTargetFailed
+	case denied:
+		return errDenied
 	}
 	return nil
 }

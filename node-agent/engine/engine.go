@@ -25,6 +25,8 @@ type Executed interface {
 	Engine
 	// NeedsDirectory tells that the engine reads Target.Directory: the image must be extracted first.
 	NeedsDirectory() bool
+	// Ready returns an *Error when a scan could not succeed now. It is asked before an image is extracted.
+	Ready(ctx context.Context) error
 }
 
 // Format is a document a scan is asked for.

@@ -71,8 +71,10 @@ func (r *Result) found(f *engine.Result) {
 		r.Report.OS = &v1alpha1.ReportOS{Family: f.OS.Family, Version: f.OS.Version, Name: f.OS.Name}
 	}
 	r.Report.Summary = &v1alpha1.Summary{Packages: int32(len(f.Packages)), NotAssessed: int32(f.NotAssessed)}
-	if db := f.Database; db != nil {
+	if f.Database != nil || f.Findings != nil {
 		r.matched(f)
+	}
+	if db := f.Database; db != nil {
 		r.Report.Scanner.Database = &v1alpha1.ReportDatabase{Digest: db.Digest}
 		if !db.UpdatedAt.IsZero() {
 			r.Report.Scanner.Database.UpdatedAt = &metav1.Time{Time: db.UpdatedAt.UTC()}
@@ -84,6 +86,7 @@ func (r *Result) found(f *engine.Result) {
 		first := f.Warnings[0]
 		r.Report.Outcome.Message = strings.TrimSpace(fmt.Sprintf("%d parts of the image were not assessed, first: %s %s", n, first.Path, first.Message))
 	}
+	r.judged(f.Policy)
 }
 
 // matched takes over the findings. Severities are counted only here: without a database they
@@ -149,15 +152,11 @@ func outcomeOf(reason string) v1alpha1.EntryOutcome {
 	return v1alpha1.EntryFailed
 }
 
-// settings is what besides the file itself decides what a scan finds: the documents asked
-// for, the engine with its version, and the database.
-func settings(engineName, version, database string, formats []engine.Format) string {
-	names := make([]string, len(formats))
-	for i, f := range formats {
-		names[i] = string(f)
-	}
-	slices.Sort(names)
+// settings is what besides the file itself decides what a scan finds: what was asked for, the
+// engine with its version, and the database.
+func settings(engineName, version, database string, asked []string) string {
+	slices.Sort(asked)
 	const known = 12 // characters of the database's digest
 	database = cmp.Or(strings.TrimPrefix(database, "sha256:"), "none")
-	return report.Hash(6, names...) + ":" + engineName + "-" + version + ":" + database[:min(len(database), known)]
+	return report.Hash(6, asked...) + ":" + engineName + "-" + version + ":" + database[:min(len(database), known)]
 }

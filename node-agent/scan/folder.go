@@ -120,7 +120,7 @@ func (r *Result) scanReport() *v1alpha1.ScanReport {
 			Name: report.Subject{
 				Path:      printable.Escape(r.Report.Target.Path),
 				Engine:    r.Report.Scanner.Engine,
-				ScanTypes: []string{"pkg"},
+				ScanTypes: r.Types,
 			}.Name(),
 			Annotations: annotations,
 		},

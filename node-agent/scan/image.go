@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -30,8 +31,16 @@ type Scanner struct {
 	// Database is the digest of the database that the engine matches packages with; empty: none.
 	// It is part of an image's identity too.
 	Database string
+	// Settings returns what else decides what the engine finds; nil: nothing.
+	Settings func(now time.Time) []string
+	// Types says what to look for; empty: packages.
+	Types []engine.ScanType
+	// ExcludeDirs are directories of every image that are not entered.
+	ExcludeDirs []string
 	// Formats of the documents to make.
 	Formats []engine.Format
+	// Tmp is needed by engines that are executed.
+	Tmp Tmp
 	// Timeout of one image. Zero: none.
 	Timeout time.Duration
 	// Now is the clock.
@@ -48,6 +57,10 @@ type Result struct {
 	Documents map[string][]byte
 	// Counted is what all findings come to, listed or not; nil where nothing was matched.
 	Counted *report.Counted
+	// Types are the scan types, which are part of the report's name.
+	Types []string
+	// Policy is the verdict of the engine's own policy, as in engine.Result.
+	Policy string
 	// Identity of the file when it was scanned; empty unless the outcome is scanned.
 	Identity string
 }
@@ -82,6 +95,7 @@ func (s *Scanner) newResult(root *volume.Root, path string, info volume.Info, no
 	return &Result{
 		Path:    path,
 		Outcome: v1alpha1.EntryScanned,
+		Types:   s.ScanTypes(),
 		Report: v1alpha1.Report{
 			Target:     targetOf(root.UserPath(path), info),
 			Scanner:    v1alpha1.ReportScanner{Engine: s.Engine.Name(), Version: s.EngineVersion},
@@ -110,7 +124,7 @@ func (s *Scanner) open(ctx context.Context, root *volume.Root, t volume.Target, 
 		return err
 	}
 	describe(&r.Report, img.Info())
-	err = s.read(ctx, img, r)
+	err = s.read(ctx, img, file, r)
 	r.Report.Scanner.BytesRead = img.BytesRead()
 	if !file.Unchanged() {
 		return &rootfs.Error{Reason: rootfs.ReasonChanging, Message: "the image was modified while it was read"}
@@ -131,18 +145,29 @@ func openImage(f *volume.File) (*rootfs.Image, error) {
 }
 
 // read runs the engine over the image's root file system.
-func (s *Scanner) read(ctx context.Context, img *rootfs.Image, r *Result) error {
+func (s *Scanner) read(ctx context.Context, img *rootfs.Image, file *volume.File, r *Result) error {
 	fsys, err := img.FS(ctx)
 	if err != nil {
 		return err
 	}
-	found, err := s.Engine.Scan(ctx, engine.Target{
+	target := engine.Target{
 		Root:         fsys,
 		DisplayName:  r.Report.Target.Path,
 		Architecture: img.Info().Architecture,
+		ScanTypes:    s.Types,
+		ExcludeDirs:  s.ExcludeDirs,
 		Formats:      s.Formats,
 		CreatedAt:    r.Report.ObservedAt.Time,
-	})
+	}
+	var found *engine.Result
+	if executed, ok := s.Engine.(engine.Executed); ok {
+		found, err = s.scanWith(ctx, executed, img, file, target)
+	} else {
+		found, err = s.Engine.Scan(ctx, target)
+	}
+	if found != nil {
+		r.found(found)
+	}
 	if err != nil {
 		// A broken image explains why its engine failed better than the engine can.
 		if defect := fsys.Err(); defect != nil && ctx.Err() == nil {
@@ -150,7 +175,6 @@ func (s *Scanner) read(ctx context.Context, img *rootfs.Image, r *Result) error 
 		}
 		return err
 	}
-	r.found(found)
 	if err := fsys.Err(); err != nil {
 		return err
 	}
@@ -159,5 +183,12 @@ func (s *Scanner) read(ctx context.Context, img *rootfs.Image, r *Result) error 
 
 // settings are what besides the file decides what a scan finds.
 func (s *Scanner) settings() string {
-	return settings(s.Engine.Name(), s.EngineVersion, s.Database, s.Formats)
+	asked := []string{"types=" + strings.Join(s.ScanTypes(), ","), "exclude=" + strings.Join(s.ExcludeDirs, ",")}
+	if s.Settings != nil {
+		asked = append(asked, s.Settings(s.Now())...)
+	}
+	for _, f := range s.Formats {
+		asked = append(asked, string(f))
+	}
+	return settings(s.Engine.Name(), s.EngineVersion, s.Database, asked)
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
@@ -40,6 +41,8 @@ const maxDeaths = 2
 type Verdict struct {
 	Reason, Message string
 	Counts          map[v1alpha1.EntryOutcome]int
+	// Denied counts images that the engine's own policy denies.
+	Denied int
 }
 
 // Total is the number of targets with an outcome.
@@ -57,6 +60,8 @@ type run struct {
 	known *handover.Knowledge
 	sink  Sink
 	count map[v1alpha1.EntryOutcome]int
+	// denied images, by the engine's own policy.
+	denied int
 }
 
 // Volume finds the targets that spec names, scans those that known does not answer for, and
@@ -90,6 +95,7 @@ func (s *Scanner) Volume(ctx context.Context, root *volume.Root, spec volume.Spe
 	if err := r.targets(ctx, found.Targets); err != nil {
 		return verdict, err
 	}
+	verdict.Denied = r.denied
 	return verdict, sink.Finish(ctx)
 }
 
@@ -208,8 +214,18 @@ func (r *run) reportName(p string) string {
 	}.Name()
 }
 
-// ScanTypes are what this scanner looks for.
-func (s *Scanner) ScanTypes() []string { return []string{"pkg"} }
+// ScanTypes are what this scanner looks for, sorted.
+func (s *Scanner) ScanTypes() []string {
+	if len(s.Types) == 0 {
+		return []string{string(engine.ScanPackages)}
+	}
+	var names []string
+	for _, t := range s.Types {
+		names = append(names, string(t))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // died is the result of an image that killed its scanner too often.
 func (r *run) died(t volume.Target, deaths int32) *Result {
@@ -225,6 +241,9 @@ func (r *run) deliver(ctx context.Context, result *Result) error {
 		return nil
 	}
 	r.tally(result.Outcome)
+	if result.Policy == v1alpha1.ReasonPolicyDenied {
+		r.denied++
+	}
 	r.Log.Info("scanned", "path", result.Report.Target.Path, "outcome", result.Outcome, "reason", result.Report.Outcome.Reason)
 	return r.sink.Deliver(ctx, result)
 }

@@ -73,6 +73,9 @@ func (f *FolderSink) Deliver(_ context.Context, r *Result) error {
 	if c := r.Counted; c != nil {
 		what += fmt.Sprintf("; %d critical, %d high, %d medium, %d low, %d of unknown severity", c.Critical, c.High, c.Medium, c.Low, c.Unknown)
 	}
+	if r.Policy != "" {
+		what += "; " + r.Policy
+	}
 	_, err := fmt.Fprintf(f.Out, "%s  %s  (%s/%s)\n", r.Report.Target.Path, what, f.Dir, name)
 	return err
 }

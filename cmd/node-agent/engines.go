@@ -1,0 +1,188 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/native"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/native/osvdb"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/qscanner"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/trivy"
+	"github.com/sifscan/sifscan-operator/node-agent/scan"
+)
+
+// engineFlags choose an engine and say how it is run.
+type engineFlags struct {
+	name, mode, database string
+	// scanTypes and excludeDirs as on the command line.
+	scanTypes        []string
+	excludeDirs      []string
+	tmpDir, tmpLimit string
+	offline          bool
+
+	qscanner qscanner.Config
+	trivy    trivy.Config
+}
+
+// add defines the flags.
+func (f *engineFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.name, "engine", native.Name, "engine: native, qscanner or trivy")
+	flags.StringVar(&f.mode, "mode", "", "inventory-only, get-report; qscanner also scan-only, evaluate-policy [native: get-report with --db; others: get-report]")
+	flags.StringVar(&f.database, "db", "", "vulnerabilities: for native a file made by 'node-agent db build' [none: packages are listed and not matched]; for trivy its cache directory")
+	flags.StringSliceVar(&f.scanTypes, "scan-types", split(os.Getenv("SCAN_TYPES")), "pkg, fileinsight, secret (environment: SCAN_TYPES) [pkg; qscanner: pkg,fileinsight]")
+	flags.StringSliceVar(&f.excludeDirs, "exclude-dirs", nil, "directories of the image that are not entered")
+	flags.StringVar(&f.tmpDir, "tmp-dir", os.TempDir(), "where qscanner and trivy have images extracted")
+	flags.StringVar(&f.tmpLimit, "tmp-limit", "10Gi", "most bytes below --tmp-dir for one image")
+	flags.BoolVar(&f.offline, "offline", false, "qscanner downloads no Java database; native and trivy are always offline")
+
+	q := &f.qscanner
+	flags.StringVar(&q.Binary, "qscanner-binary", "qscanner", "qscanner's binary, plain or .gz")
+	flags.StringVar(&q.SHA256, "qscanner-sha256", "", "SHA-256 that the binary must have")
+	flags.StringVar(&q.Platform, "platform", os.Getenv("QUALYS_POD"), "Qualys platform, such as US2 (environment: QUALYS_POD); the token is read from QUALYS_ACCESS_TOKEN")
+	flags.StringVar(&q.GatewayURL, "gateway-url", "", "URL of the platform's gateway, instead of --platform")
+	flags.StringVar(&q.Proxy, "proxy", "", "URL of the proxy to the platform")
+	flags.StringVar(&q.CertFile, "ca-file", "", "PEM certificates of a private CA")
+	flags.StringSliceVar(&q.PolicyTags, "policy-tags", nil, "tags of the policies that evaluate-policy judges by")
+	flags.StringVar(&q.JavaDB, "java-db", "", "directory with trivy-java.db, for qscanner")
+	flags.DurationSliceVar(&q.ReportWaits, "report-waits", nil, "waits before qscanner is run again for a report that was not there yet")
+	flags.StringVar(&f.trivy.Binary, "trivy-binary", "trivy", "trivy's binary, plain or .gz")
+	flags.StringVar(&f.trivy.SHA256, "trivy-sha256", "", "SHA-256 that the binary must have")
+	if err := flags.MarkHidden("report-waits"); err != nil {
+		panic(err) // defined above
+	}
+}
+
+// split splits the toolkit's lists; an empty one has no element.
+func split(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}
+
+// configure sets up the scanner's engine, and returns what releases it.
+func (f *engineFlags) configure(s *scan.Scanner) (release func(), err error) {
+	if s.Types, err = f.types(); err != nil {
+		return nil, err
+	}
+	s.ExcludeDirs = f.excludeDirs
+	if f.name == native.Name {
+		return f.native(s)
+	}
+	limit, err := quantity("--tmp-limit", f.tmpLimit)
+	if err != nil {
+		return nil, err
+	}
+	s.Tmp = scan.Tmp{Dir: f.tmpDir, Limit: limit}
+	switch f.name {
+	case qscanner.Name:
+		return f.useQscanner(s)
+	case trivy.Name:
+		return f.useTrivy(s)
+	}
+	return nil, usageError{fmt.Errorf("--engine %q: use native, qscanner or trivy", f.name)}
+}
+
+func (f *engineFlags) types() ([]engine.ScanType, error) {
+	names := f.scanTypes
+	if len(names) == 0 && f.name == qscanner.Name {
+		names = []string{"pkg", "fileinsight"}
+	}
+	known := []engine.ScanType{engine.ScanPackages, engine.ScanFileInsight, engine.ScanSecrets}
+	var types []engine.ScanType
+	for _, name := range names {
+		t := engine.ScanType(strings.ToLower(strings.TrimSpace(name)))
+		if !slices.Contains(known, t) {
+			return nil, usageError{fmt.Errorf("--scan-types %q: use pkg, fileinsight or secret", name)}
+		}
+		types = append(types, t)
+	}
+	return types, nil
+}
+
+func (f *engineFlags) native(s *scan.Scanner) (func(), error) {
+	switch f.mode {
+	case "", "get-report":
+	case "inventory-only":
+		f.database = ""
+	default:
+		return nil, usageError{fmt.Errorf("--mode %q: the engine native knows inventory-only and get-report", f.mode)}
+	}
+	if f.mode == "get-report" && f.database == "" {
+		return nil, usageError{errors.New("--mode get-report: name a database with --db")}
+	}
+	e, err := native.New()
+	if err != nil {
+		return nil, err
+	}
+	s.Engine, s.EngineVersion = e, native.Version
+	if f.database == "" {
+		return func() {}, nil
+	}
+	db, err := osvdb.Open(f.database)
+	if err != nil {
+		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--db: the vulnerability database: %w", err)}
+	}
+	s.Engine, s.Database = e.WithDatabase(db), db.Info().Digest
+	return func() { db.Close() }, nil
+}
+
+func (f *engineFlags) useQscanner(s *scan.Scanner) (func(), error) {
+	c := f.qscanner
+	c.Mode, c.Offline, c.Tmp = qscanner.Mode(f.mode), f.offline, f.tmpDir
+	c.Token = os.Getenv("QUALYS_ACCESS_TOKEN")
+	var err error
+	if c.Binary, err = lookUp(c.Binary); err != nil {
+		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--qscanner-binary: %w", err)}
+	}
+	e, err := qscanner.New(c)
+	if err != nil {
+		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--engine qscanner: %w", err)}
+	}
+	s.Engine, s.EngineVersion, s.Settings = e, e.Version(), e.Settings
+	return func() { e.Close() }, nil
+}
+
+func (f *engineFlags) useTrivy(s *scan.Scanner) (func(), error) {
+	c := f.trivy
+	c.Mode, c.Cache, c.Tmp = trivy.Mode(cmp.Or(f.mode, string(trivy.GetReport))), f.database, f.tmpDir
+	var err error
+	if c.Binary, err = lookUp(c.Binary); err != nil {
+		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--trivy-binary: %w", err)}
+	}
+	e, err := trivy.New(c)
+	if err != nil {
+		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--engine trivy: %w", err)}
+	}
+	s.Engine, s.EngineVersion, s.Settings = e, e.Version(), e.Settings
+	if db := e.Database(); db != nil {
+		s.Database = db.Digest
+	}
+	return func() { e.Close() }, nil
+}
+
+// lookUp finds a program by its name alone, as a shell does. A path stays as it is: that of a gzip file is no program yet.
+func lookUp(binary string) (string, error) {
+	if strings.Contains(binary, "/") {
+		return binary, nil
+	}
+	return exec.LookPath(binary)
+}
+
+// configError is a usage error that a pod leaves behind with its reason.
+type configError struct {
+	reason string
+	error
+}

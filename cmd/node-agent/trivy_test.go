@@ -1,0 +1,114 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/test/fixtures"
+)
+
+// trivyCache is a cache directory as trivy downloads it; the double does not read the databases.
+func trivyCache(t *testing.T, java bool) string {
+	t.Helper()
+	tree := fixtures.NewTree(t.TempDir()).File("db/trivy.db", "").
+		File("db/metadata.json", `{"Version":2,"NextUpdate":"2026-11-02T00:00:00Z","UpdatedAt":"2026-11-01T00:00:00Z"}`)
+	if java {
+		tree.File("java-db/trivy-java.db", "")
+	}
+	if err := tree.Done(); err != nil {
+		t.Fatal(err)
+	}
+	return tree.Root
+}
+
+// scanWithTrivy runs the agent with trivy's double over an image.
+func scanWithTrivy(t *testing.T, image string, args ...string) (code int, printed string, report v1alpha1.Report, out string) {
+	t.Helper()
+	out, tmp := t.TempDir(), t.TempDir()
+	all := append([]string{"scan", "--engine=trivy", "--trivy-binary=" + double(t, "trivy-double"), "--tmp-dir=" + tmp, "--output-dir=" + out,
+		"--formats=json,spdx,cyclonedx"}, args...)
+	code, stdout, stderr := agent(context.Background(), append(all, image)...)
+	if left, _ := os.ReadDir(tmp); len(left) != 0 {
+		t.Errorf("left in the tmp directory: %v", left)
+	}
+	names, _ := filepath.Glob(filepath.Join(out, "*", "report.json"))
+	for _, name := range names {
+		var r v1alpha1.ScanReport
+		text, err := os.ReadFile(name)
+		if err = errors.Join(err, json.Unmarshal(text, &r)); err != nil {
+			t.Fatal(err)
+		}
+		report = r.Report
+	}
+	return code, stdout + stderr, report, out
+}
+
+func TestTrivyMatchesPackagesWithTheSitesDatabase(t *testing.T) {
+	code, printed, report, out := scanWithTrivy(t, sif(t), "--db="+trivyCache(t, false), "--exclude-dirs=/opt/data")
+	if code != 0 || report.Summary.Packages != 3 || report.Summary.NotAssessed != 0 || len(report.Findings) != 1 {
+		t.Fatalf("exit code %d, report %+v\n%s", code, report, printed)
+	}
+	f := report.Findings[0]
+	if f.IDs.CVE != "CVE-2099-0001" || f.Severity != "critical" || f.Score != "9.8" || f.FixedVersion != "99.0" {
+		t.Errorf("the finding is %+v", f)
+	}
+	if report.Scanner.Version != "double-0.74.0" || report.Scanner.Database == nil || report.Scanner.Database.UpdatedAt.Year() != 2026 {
+		t.Errorf("scanner is %+v", report.Scanner)
+	}
+	for _, name := range []string{"inventory.json", "sbom.spdx.json", "sbom.cdx.json"} {
+		if found, _ := filepath.Glob(filepath.Join(out, "*", name)); len(found) != 1 {
+			t.Errorf("%s: found %v", name, found)
+		}
+	}
+}
+
+func TestTrivyWithoutADatabase(t *testing.T) {
+	jar := func(tree *fixtures.Tree) { tree.File("opt/app.jar", "PK") }
+	for name, c := range map[string]struct {
+		image    string
+		args     []string
+		exit     int
+		says     string
+		reason   string
+		packages int32
+	}{
+		"nothing is named":              {image: sif(t), exit: 2, says: "name a cache directory"},
+		"an empty directory is named":   {image: sif(t), args: []string{"--db=" + t.TempDir()}, exit: 2, says: "db/trivy.db"},
+		"only an inventory is wanted":   {image: sif(t), args: []string{"--mode=inventory-only"}, packages: 3},
+		"a JAR needs the Java database": {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, false)}, exit: 1, reason: v1alpha1.ReasonEngineFailed, says: "Java DB"},
+		"a JAR has the Java database":   {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, true)}, packages: 3},
+		"a mode it does not know":       {image: sif(t), args: []string{"--mode=scan-only"}, exit: 2, says: "get-report and inventory-only"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, printed, report, _ := scanWithTrivy(t, c.image, c.args...)
+			if code != c.exit || !strings.Contains(printed, c.says) || report.Outcome.Reason != c.reason {
+				t.Errorf("exit code %d, want %d with %q; outcome %+v\n%s", code, c.exit, c.says, report.Outcome, printed)
+			}
+			if c.packages > 0 && (report.Summary == nil || report.Summary.Packages != c.packages) {
+				t.Errorf("summary %+v", report.Summary)
+			}
+		})
+	}
+}
+
+func TestTrivysSecretsAreKeptByRuleAndPlaceAlone(t *testing.T) {
+	code, printed, _, out := scanWithTrivy(t, sif(t), "--db="+trivyCache(t, false), "--scan-types=pkg,secret")
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s", code, printed)
+	}
+	names, _ := filepath.Glob(filepath.Join(out, "*", "*"))
+	for _, name := range names {
+		if text, err := os.ReadFile(name); err != nil || strings.Contains(string(text), "the double's secret") {
+			t.Errorf("%s holds the secret (%v)", name, err)
+		}
+	}
+}

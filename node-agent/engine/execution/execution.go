@@ -1,0 +1,279 @@
+// Package execution runs an engine's program within the budget of a scan: with nothing inherited but what is named, with
+// everything it writes in one directory, and with every process it starts ended when it ends. The program is the site's and
+// trusted; what it reads was written by an attacker, and may make it hang, fill the disk, eat memory or start what outlives it.
+package execution
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+)
+
+// Command is one run of a program.
+type Command struct {
+	// Name is what errors call the program ("qscanner").
+	Name string
+	// Path of the program, absolute.
+	Path string
+	Args []string
+	// Env are variables (NAME=value) besides HOME, TMPDIR, XDG_CACHE_HOME, XDG_CONFIG_HOME, GOMEMLIMIT and GOMAXPROCS.
+	Env []string
+	// Dirs lie in Budget.Dir; Prepare makes them.
+	Dirs   Dirs
+	Budget engine.Budget
+	// Redact is applied to what the program prints.
+	Redact *Redactor
+}
+
+// Outcome is how a program ended that was not ended by us.
+type Outcome struct {
+	ExitCode int
+	// Stdout and Stderr are the last 64 KiB of each, redacted; not escaped.
+	Stdout, Stderr string
+}
+
+// Dirs are the directories that a program may write to.
+type Dirs struct{ Tmp, Home, Cache, Output string }
+
+// Prepare makes the directories of a run below dir, for the caller's user alone, and empties the output directory.
+func Prepare(dir string) (Dirs, error) {
+	d := Dirs{
+		Tmp: filepath.Join(dir, "tmp"), Home: filepath.Join(dir, "home"),
+		Cache: filepath.Join(dir, "cache"), Output: filepath.Join(dir, "output"),
+	}
+	if err := remove(d.Output); err != nil {
+		return d, fmt.Errorf("remove the last run's output: %w", err)
+	}
+	for _, each := range []string{d.Tmp, d.Home, d.Cache, d.Output} {
+		if err := os.MkdirAll(each, 0o700); err != nil {
+			return d, fmt.Errorf("make a directory for the engine: %w", err)
+		}
+	}
+	return d, nil
+}
+
+const (
+	// pollEvery is how often disk and memory are looked at. A disk that writes 1 GB/s writes 50 MB in between.
+	pollEvery = 50 * time.Millisecond
+	// endWithin bounds the wait for a killed process: one that hangs in a dead NFS server's call does not die.
+	endWithin = 10 * time.Second
+)
+
+// one program runs at a time in this process: processes that outlive it become children of the agent, and it must be known
+// whose they were.
+var one sync.Mutex
+
+// Run runs the program to its end. The error is an *engine.Error: TmpExhausted, OOMKilled, DeadlineExceeded, or EngineFailed
+// where it could not be started or died of a signal; it wraps ctx.Err() when ctx ended first. An exit code is no error. When
+// Run returns, no process of the program is left.
+func Run(ctx context.Context, c Command) (Outcome, error) {
+	one.Lock()
+	defer one.Unlock()
+	if err := ctx.Err(); err != nil {
+		return Outcome{}, c.ended(ctx)
+	}
+	family, err := newFamily()
+	if err != nil {
+		return Outcome{}, err
+	}
+	kills := oomKills()
+	p, err := c.start()
+	if err != nil {
+		return Outcome{}, c.failed("could not be started", err)
+	}
+	family.program = p.pid
+	stopped := p.supervise(ctx, c, family)
+	out, err := p.finish(family)
+	switch {
+	case err != nil:
+		return out, c.failed("did not end although it was killed", err)
+	case stopped != nil:
+		return out, stopped
+	case p.failed() && oomKills() > kills:
+		return out, c.outOfMemory("the kernel ended it or a process it had started")
+	case p.failed() && c.overTmp():
+		return out, c.tmpExhausted("it ended when it met the limit")
+	case p.failed() && full(c.Budget.Dir):
+		return out, c.tmpExhausted("the disk of its directory is full")
+	case p.signal() != 0:
+		return out, c.failed("ended by signal "+p.signal().String(), nil)
+	}
+	out.ExitCode = p.cmd.ProcessState.ExitCode()
+	return out, nil
+}
+
+// process is a running program.
+type process struct {
+	cmd            *exec.Cmd
+	pid            int
+	exited         chan error // closed when the program ended; it is not reaped before finish
+	reap           chan struct{}
+	reaped         chan error
+	stdout, stderr *capture
+	redact         *Redactor
+}
+
+func (c Command) start() (*process, error) {
+	p := &process{exited: make(chan error, 1), reap: make(chan struct{}), reaped: make(chan error, 1), redact: c.Redact}
+	var err error
+	if p.stdout, err = newCapture(); err != nil {
+		return nil, err
+	}
+	if p.stderr, err = newCapture(); err != nil {
+		p.stdout.close()
+		return nil, err
+	}
+	p.cmd = &exec.Cmd{
+		Path: c.Path, Args: append([]string{c.Path}, c.Args...), Env: c.environment(), Dir: c.Dirs.Home,
+		Stdout: p.stdout.w, Stderr: p.stderr.w,
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	started := make(chan error)
+	go p.hold(started)
+	err = <-started
+	p.stdout.started()
+	p.stderr.started()
+	if err != nil {
+		p.stdout.close()
+		p.stderr.close()
+		return nil, err
+	}
+	p.pid = p.cmd.Process.Pid
+	if limit := c.Budget.Tmp; limit > 0 {
+		// No single file grows beyond the limit between two looks at the disk. It is no error where this is not allowed.
+		_ = unix.Prlimit(p.pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(limit), Max: uint64(limit)}, nil)
+	}
+	return p, nil
+}
+
+// hold starts the program and stays on its thread until the program ended: the kernel sends the parent-death signal when the
+// thread that forked ends, not the process (prctl(2), golang/go#27506).
+func (p *process) hold(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := p.cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	started <- nil
+	// WNOWAIT leaves a zombie, so that neither its process id nor its group's can be given away before both are dealt with.
+	var err error
+	for {
+		if err = unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	p.exited <- err
+	<-p.reap
+	_ = p.cmd.Wait() // the exit status is in ProcessState
+	close(p.reaped)
+}
+
+// supervise waits for the program's end, or ends it and says why.
+func (p *process) supervise(ctx context.Context, c Command, f *family) error {
+	watch := newWatch(c, f)
+	tick := time.NewTimer(pollEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.exited:
+			return nil
+		case <-ctx.Done():
+			return c.ended(ctx)
+		case <-tick.C:
+			began := time.Now()
+			if err := watch.look(); err != nil {
+				return err
+			}
+			// A directory of a million files is looked at less often, so that looking takes a tenth of a processor at most.
+			tick.Reset(max(pollEvery, 10*time.Since(began)))
+		}
+	}
+}
+
+// finish ends what is left of the program, reaps it, and returns what it printed.
+func (p *process) finish(f *family) (Outcome, error) {
+	// The program is alive or a zombie: its process group is still its own.
+	_ = unix.Kill(-p.pid, unix.SIGKILL)
+	err := f.end(endWithin)
+	close(p.reap)
+	select {
+	case <-p.reaped:
+	case <-time.After(endWithin):
+		err = errors.Join(err, fmt.Errorf("process %d hangs in the kernel", p.pid))
+	}
+	return Outcome{Stdout: p.redact.Text(p.stdout.text()), Stderr: p.redact.Text(p.stderr.text())}, err
+}
+
+// signal is what the program died of, or 0.
+func (p *process) signal() syscall.Signal {
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return status.Signal()
+	}
+	return 0
+}
+
+func (p *process) failed() bool { return !p.cmd.ProcessState.Success() }
+
+// environment names everything; nothing of the agent's own, which may hold another's credentials, is passed on.
+func (c Command) environment() []string {
+	env := append([]string{
+		"HOME=" + c.Dirs.Home,
+		"TMPDIR=" + c.Dirs.Tmp,
+		"XDG_CACHE_HOME=" + c.Dirs.Cache,
+		"XDG_CONFIG_HOME=" + filepath.Join(c.Dirs.Home, ".config"),
+	}, c.Env...)
+	if m := c.Budget.Memory; m > 0 {
+		// The runtime counts its own memory, and not the stacks of threads or what C code takes.
+		env = append(env, "GOMEMLIMIT="+strconv.FormatInt(m/10*9, 10))
+	}
+	if n := c.Budget.CPUs; n > 0 {
+		env = append(env, "GOMAXPROCS="+strconv.Itoa(n))
+	}
+	return env
+}
+
+func (c Command) failed(what string, err error) *engine.Error {
+	return &engine.Error{Reason: v1alpha1.ReasonEngineFailed, Message: c.Name + " " + what, Err: err}
+}
+
+func (c Command) ended(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &engine.Error{Reason: v1alpha1.ReasonDeadlineExceeded, Message: c.Name + " did not end in time; raise spec.scanner.timeout", Err: ctx.Err()}
+	}
+	return fmt.Errorf("%s was stopped: %w", c.Name, ctx.Err())
+}
+
+func (c Command) outOfMemory(how string) *engine.Error {
+	limit := ""
+	if c.Budget.Memory > 0 {
+		limit = fmt.Sprintf(" than the %s it may have", size(c.Budget.Memory))
+	}
+	return &engine.Error{Reason: v1alpha1.ReasonOOMKilled,
+		Message: fmt.Sprintf("%s needed more memory%s: %s; raise spec.resources.limits.memory", c.Name, limit, how)}
+}
+
+func (c Command) tmpExhausted(how string) *engine.Error {
+	limit := ""
+	if c.Budget.Tmp > 0 {
+		limit = fmt.Sprintf(" than the %s left beside the extracted image", size(c.Budget.Tmp))
+	}
+	return &engine.Error{Reason: v1alpha1.ReasonTmpExhausted,
+		Message: fmt.Sprintf("%s needed more disk%s: %s; raise spec.tmp.sizeLimit (--tmp-limit)", c.Name, limit, how)}
+}
+
+// size prints bytes as Kubernetes does, rounded up.
+func size(n int64) string { return fmt.Sprintf("%dMi", (n+1<<20-1)>>20) }

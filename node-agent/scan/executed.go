@@ -1,0 +1,119 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/execution"
+	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
+	"github.com/sifscan/sifscan-operator/node-agent/volume"
+)
+
+// Tmp is where images are extracted for engines that need a directory, and where those write.
+type Tmp struct {
+	// Dir must exist.
+	Dir string
+	// Limit in bytes of disk, for the extracted image and the engine together; 0: what the file system has.
+	Limit int64
+}
+
+// leastTmp is what an engine needs beside the image for its cache and results at least.
+const leastTmp = 1 << 20
+
+// provide gives an executed engine its directory and its budget, and returns what takes them away again.
+func (s *Scanner) provide(ctx context.Context, e engine.Executed, img *rootfs.Image, file *volume.File, t *engine.Target) (release func(), err error) {
+	if err := e.Ready(ctx); err != nil {
+		return nil, err
+	}
+	w, err := execution.NewWorkspace(s.Tmp.Dir)
+	if err != nil {
+		return nil, err
+	}
+	release = func() {
+		if err := w.Remove(); err != nil {
+			s.Log.Error(err, "what a scan wrote could not be removed", "directory", w.Dir)
+		}
+	}
+	t.Budget = engine.Budget{Dir: w.Dir, Tmp: s.Tmp.Limit, Memory: execution.MemoryBudget(), CPUs: runtime.GOMAXPROCS(0)}
+	if e.NeedsDirectory() {
+		if err := s.extract(ctx, img, file, t); err != nil {
+			release()
+			return nil, err
+		}
+	}
+	return release, nil
+}
+
+// extract makes the directory that the engine reads, or finds that the image is one.
+func (s *Scanner) extract(ctx context.Context, img *rootfs.Image, file *volume.File, t *engine.Target) (err error) {
+	if file.Info().Kind == volume.Sandbox {
+		t.Directory, err = directory(file)
+		return err
+	}
+	t.Directory = filepath.Join(t.Budget.Dir, "rootfs")
+	sizes, err := img.Extract(ctx, t.Directory, rootfs.ExtractOptions{Limit: s.Tmp.Limit})
+	if err != nil {
+		return err
+	}
+	if s.Tmp.Limit == 0 {
+		return nil
+	}
+	if t.Budget.Tmp = s.Tmp.Limit - sizes.Disk; t.Budget.Tmp < leastTmp {
+		return &rootfs.Error{Reason: rootfs.ReasonTmpTooSmall, Message: fmt.Sprintf(
+			"the extracted image leaves no room for the engine: raise spec.tmp.sizeLimit (--tmp-limit) to %dMi at least", (sizes.Disk+64<<20)>>20)}
+	}
+	return nil
+}
+
+// directory is the path of a sandbox that is open. An engine is given a path: what it leads to must be what was opened.
+func directory(file *volume.File) (string, error) {
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", file.Descriptor().Fd()))
+	if err != nil {
+		return "", err
+	}
+	opened, err := file.Descriptor().Stat()
+	if err != nil {
+		return "", err
+	}
+	named, err := os.Lstat(path)
+	if err != nil || !os.SameFile(opened, named) {
+		return "", &rootfs.Error{Reason: rootfs.ReasonChanging, Message: "the sandbox was moved while it was read"}
+	}
+	return path, nil
+}
+
+// scanWith runs an engine that is executed, and tells whether the sandbox it read is still the one that was opened.
+func (s *Scanner) scanWith(ctx context.Context, e engine.Executed, img *rootfs.Image, file *volume.File, t engine.Target) (*engine.Result, error) {
+	release, err := s.provide(ctx, e, img, file, &t)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	found, err := e.Scan(ctx, t)
+	if file.Info().Kind == volume.Sandbox {
+		if _, moved := directory(file); moved != nil {
+			return nil, errors.Join(moved, err)
+		}
+	}
+	return found, err
+}
+
+// judged takes over the verdict of the engine's own policy. It is no failure of the image.
+func (r *Result) judged(verdict string) {
+	r.Policy = verdict
+	switch verdict {
+	case v1alpha1.ReasonPolicyDenied:
+		r.Report.Outcome.Message = "the platform's policy denies this image"
+	case v1alpha1.ReasonPolicyAudit:
+		r.Report.Outcome.Message = "the platform's policy asks for an audit of this image"
+	}
+}

@@ -1,0 +1,250 @@
+// Command trivy-double stands in for trivy in tests of how it is called: a real one takes a quarter of an hour to build and a
+// database that no test can download. It accepts the one command line that keeps trivy offline, refuses every other with exit
+// code 2, and is as unforgiving as trivy about databases: none is fatal, and so is a JAR file without the Java database when
+// vulnerabilities are asked for. Its vulnerabilities are invented; its files say that a double wrote them.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	exitFatal = 1
+	exitUsage = 2
+)
+
+func main() {
+	call, err := parse(os.Args[1:])
+	if err == nil {
+		err = checkEnvironment(os.Environ())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "trivy-double:", err)
+		os.Exit(exitUsage)
+	}
+	if err := call.run(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s\tFATAL\tFatal error\ttrivy-double: %v\n", time.Now().Format(time.RFC3339), err)
+		os.Exit(exitFatal)
+	}
+}
+
+// call is a command line that was understood.
+type call struct {
+	cache, output, format, root string
+	scanners                    []string
+	skipDirs                    []string
+}
+
+// needed switches keep trivy from the network.
+var needed = []string{"--skip-db-update", "--skip-java-db-update", "--offline-scan", "--skip-version-check", "--disable-telemetry"}
+
+func parse(args []string) (*call, error) {
+	if len(args) < 3 || args[0] != "-q" || args[1] != "rootfs" {
+		return nil, fmt.Errorf("only -q rootfs is known, and not %q", args)
+	}
+	c := &call{root: args[len(args)-1]}
+	seen := map[string]bool{}
+	list := false
+	for rest := args[2 : len(args)-1]; len(rest) > 0; rest = rest[1:] {
+		name := rest[0]
+		switch {
+		case seen[name] && name != "--skip-dirs":
+			return nil, fmt.Errorf("%s is given twice", name)
+		case slices.Contains(needed, name):
+			seen[name] = true
+			continue
+		case name == "--list-all-pkgs":
+			list = true
+			continue
+		case len(rest) == 1:
+			return nil, fmt.Errorf("%s is unknown or needs a value", name)
+		}
+		seen[name] = true
+		rest = rest[1:]
+		if err := c.set(name, rest[0]); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range append(needed, "--cache-dir", "--format", "-o", "--timeout") {
+		if !seen[name] {
+			return nil, fmt.Errorf("%s is missing", name)
+		}
+	}
+	if (c.format == "json") != list || (c.format == "json") != (len(c.scanners) > 0) {
+		return nil, errors.New("--format json, --list-all-pkgs and --scanners belong together")
+	}
+	return c, c.checkRoot()
+}
+
+func (c *call) set(name, value string) error {
+	switch name {
+	case "--cache-dir":
+		c.cache = value
+	case "-o":
+		c.output = value
+	case "--skip-dirs":
+		c.skipDirs = append(c.skipDirs, value)
+	case "--timeout":
+		_, err := time.ParseDuration(value)
+		return err
+	case "--format":
+		c.format = value
+		if value != "json" && value != "cyclonedx" {
+			return fmt.Errorf("--format %s", value)
+		}
+	case "--scanners":
+		c.scanners = strings.Split(value, ",")
+		for _, s := range c.scanners {
+			if s != "vuln" && s != "secret" {
+				return fmt.Errorf("--scanners %q", value)
+			}
+		}
+	default:
+		return fmt.Errorf("unknown flag %s", name)
+	}
+	return nil
+}
+
+func (c *call) checkRoot() error {
+	if info, err := os.Lstat(c.root); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is no real directory: trivy would walk nothing (%v)", c.root, err)
+	}
+	for _, dir := range c.skipDirs {
+		if !strings.HasPrefix(dir, c.root+"/") {
+			return fmt.Errorf("--skip-dirs %s excludes nothing of %s", dir, c.root)
+		}
+	}
+	return nil
+}
+
+func checkEnvironment(environment []string) error {
+	allowed := []string{"HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "GOMEMLIMIT", "GOMAXPROCS"}
+	for _, e := range environment {
+		if name, _, _ := strings.Cut(e, "="); !slices.Contains(allowed, name) {
+			return fmt.Errorf("the variable %s was inherited", name)
+		}
+	}
+	return nil
+}
+
+func (c *call) run() error {
+	vulnerabilities := slices.Contains(c.scanners, "vuln")
+	if vulnerabilities {
+		if _, err := os.Stat(filepath.Join(c.cache, "db", "trivy.db")); err != nil {
+			return fmt.Errorf("init error: DB error: --skip-db-update cannot be specified on the first run: %w", err)
+		}
+	}
+	packages, jar, err := c.walk()
+	if err != nil {
+		return err
+	}
+	if jar && vulnerabilities {
+		if _, err := os.Stat(filepath.Join(c.cache, "java-db", "trivy-java.db")); err != nil {
+			return fmt.Errorf("unable to initialize the Java DB: --skip-java-db-update cannot be specified on the first run: %w", err)
+		}
+	}
+	// Trivy keeps a cache of its own beside the databases.
+	if err := os.WriteFile(filepath.Join(c.cache, "double"), nil, 0o600); err != nil {
+		return err
+	}
+	var document any = cycloneDX(packages)
+	if c.format == "json" {
+		document = c.report(packages)
+	}
+	text, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.output, text, 0o600)
+}
+
+type pkg struct{ name, version string }
+
+func (p pkg) purl() string { return "pkg:deb/debian/" + p.name + "@" + p.version + "?arch=amd64" }
+
+// walk reads dpkg's database and looks for JAR files, but not below what is skipped.
+func (c *call) walk() (packages []pkg, jar bool, err error) {
+	err = filepath.WalkDir(c.root, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && slices.Contains(c.skipDirs, path):
+			return filepath.SkipDir
+		case e.Type().IsRegular() && strings.HasSuffix(path, ".jar"):
+			jar = true
+		case path == filepath.Join(c.root, "var/lib/dpkg/status"):
+			packages, err = dpkg(path)
+		}
+		return err
+	})
+	return packages, jar, err
+}
+
+func dpkg(path string) (packages []pkg, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var p pkg
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if v, ok := strings.CutPrefix(lines.Text(), "Package: "); ok {
+			p.name = v
+		}
+		if v, ok := strings.CutPrefix(lines.Text(), "Version: "); ok {
+			p.version = v
+			packages = append(packages, p)
+		}
+	}
+	return packages, nil
+}
+
+type object = map[string]any
+
+// report is trivy's JSON, schema version 2.
+func (c *call) report(packages []pkg) object {
+	var list, found []object
+	for i, p := range packages {
+		id := object{"PURL": p.purl(), "UID": fmt.Sprint(i)}
+		list = append(list, object{"ID": p.name + "@" + p.version, "Name": p.name, "Identifier": id, "Version": p.version, "Arch": "amd64",
+			"SrcName": p.name, "SrcVersion": p.version, "Licenses": []string{"none"}, "Layer": object{}})
+		if p.name == "openssl" {
+			found = append(found, object{"VulnerabilityID": "CVE-2099-0001", "VendorIDs": []string{"DSA-9999-1"}, "PkgName": p.name,
+				"PkgIdentifier": id, "InstalledVersion": p.version, "FixedVersion": "99.0", "Status": "fixed", "Severity": "CRITICAL",
+				"SeveritySource": "nvd", "Title": "invented by trivy-double",
+				"CVSS": object{"nvd": object{"V3Vector": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "V3Score": 9.8}}})
+		}
+	}
+	results := []object{{"Target": "debian 12", "Class": "os-pkgs", "Type": "debian", "Packages": list}}
+	if slices.Contains(c.scanners, "vuln") {
+		results[0]["Vulnerabilities"] = found
+	}
+	if slices.Contains(c.scanners, "secret") {
+		results = append(results, object{"Target": "/root/.aws/credentials", "Class": "secret", "Secrets": []object{{
+			"RuleID": "aws-access-key-id", "Category": "AWS", "Severity": "CRITICAL", "Title": "AWS", "StartLine": 2, "EndLine": 2,
+			"Match": "the double's secret", "Code": object{"Lines": []object{{"Number": 2, "Content": "the double's secret"}}},
+		}}})
+	}
+	return object{
+		"SchemaVersion": 2, "Trivy": object{"Version": "double-0.74.0"}, "ArtifactName": c.root, "ArtifactType": "filesystem",
+		"Metadata": object{"OS": object{"Family": "debian", "Name": "12"}}, "Results": results,
+	}
+}
+
+func cycloneDX(packages []pkg) object {
+	components := []object{{"type": "operating-system", "name": "debian", "version": "12"}}
+	for _, p := range packages {
+		components = append(components, object{"type": "library", "name": p.name, "version": p.version, "purl": p.purl()})
+	}
+	return object{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components,
+		"metadata": object{"tools": object{"components": []object{{"type": "application", "name": "trivy-double"}}}}}
+}
