@@ -19,6 +19,7 @@ trap finish EXIT
 trap "exit 130" INT TERM
 
 hack/packages.sh squashfs-tools
+cluster down --name "$name" # what a run that was killed left would go on with the operator of then
 cluster up --name "$name" --repo "$PWD"
 KUBECONFIG=$(cluster kubeconfig --name "$name")
 export KUBECONFIG
