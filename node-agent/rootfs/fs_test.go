@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -32,7 +33,9 @@ func TestTheFileSystemKeepsTheContractOfIOFS(t *testing.T) {
 	if err := (fixtures.Squashfs{}).Make(tree.Root, image); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{image, tree.Root} {
+	for _, path := range []string{image, tree.Root, "confined:" + tree.Root} {
+		path, withoutOpenat2 := strings.CutPrefix(path, "confined:")
+		rootfs.RefuseOpenat2(t, withoutOpenat2)
 		_, fsys := openFS(t, path)
 		if err := fstest.TestFS(fsys, "etc/debian_version", "opt/big", "opt/again", "var/status", "empty", "usr/lib/os-release"); err != nil {
 			t.Errorf("%s: %v", filepath.Base(path), err)
@@ -98,7 +101,15 @@ func TestALinkInASandboxCannotLeadOut(t *testing.T) {
 	if err := tree.Done(); err != nil {
 		t.Fatal(err)
 	}
-	img, fsys := openFS(t, tree.Root)
+	for _, withoutOpenat2 := range []bool{false, true} {
+		rootfs.RefuseOpenat2(t, withoutOpenat2)
+		checkSandbox(t, tree.Root)
+	}
+}
+
+func checkSandbox(t *testing.T, root string) {
+	t.Helper()
+	img, fsys := openFS(t, root)
 	if img.Info().Format != rootfs.FormatSandbox || img.Info().Architecture != "arm64" {
 		t.Errorf("%+v", img.Info())
 	}

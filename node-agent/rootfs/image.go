@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sifscan/sifscan-operator/node-agent/squashfs"
 )
 
@@ -77,7 +79,12 @@ func OpenFile(f *os.File) (*Image, error) {
 	}
 	switch {
 	case st.IsDir():
-		return OpenDirectory(f.Name())
+		// By its descriptor: the name can mean something else by now.
+		fd, err := unix.Openat(int(f.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, translate(err)
+		}
+		return openSandbox(os.NewFile(uintptr(fd), f.Name()))
 	case !st.Mode().IsRegular():
 		return nil, unsupported("not a regular file but a %s", kindOf(st.Mode()))
 	}

@@ -3,6 +3,7 @@ package rootfs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -17,12 +18,13 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/squashfs"
 )
 
-// sandbox is a directory on disk as an FS. All names are resolved by the kernel
-// with the directory as their root (openat2 RESOLVE_IN_ROOT), so that links lead
-// back into it, even while somebody exchanges directories.
+// sandbox is a directory on disk as an FS. All names are resolved with the
+// directory as their root, so that links lead back into it, even while somebody
+// exchanges directories: by the kernel (openat2 RESOLVE_IN_ROOT), or by confined.
 type sandbox struct {
-	root *os.File
-	read atomic.Int64
+	root     *os.File
+	confined *confined // set where openat2 is refused
+	read     atomic.Int64
 	failures
 }
 
@@ -41,8 +43,23 @@ func OpenDirectory(dir string) (*Image, error) {
 		root.Close()
 		return nil, translate(err)
 	}
-	img := &Image{dir: &sandbox{root: root}, info: Info{Format: FormatDirectory}}
-	if st, err := img.dir.Lstat(".singularity.d"); err == nil && st.IsDir() {
+	return openSandbox(root)
+}
+
+// openSandbox takes over the descriptor of a directory.
+func openSandbox(root *os.File) (*Image, error) {
+	s := &sandbox{root: root}
+	if _, err := s.openat2(".", unix.O_PATH); errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		// The name is the descriptor's, which nobody can exchange.
+		r, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", root.Fd()))
+		if err != nil {
+			root.Close()
+			return nil, translate(err)
+		}
+		s.confined = &confined{r}
+	}
+	img := &Image{dir: s, info: Info{Format: FormatDirectory}}
+	if st, err := s.Lstat(".singularity.d"); err == nil && st.IsDir() {
 		img.info.Format = FormatSandbox
 		img.readSandboxText()
 	}
@@ -73,93 +90,123 @@ func (img *Image) readSandboxText() {
 
 // Close releases what OpenDirectory holds. For other images it does nothing.
 func (img *Image) Close() error {
-	if img.dir != nil {
-		return img.dir.root.Close()
+	if img.dir == nil {
+		return nil
 	}
-	return nil
+	if c := img.dir.confined; c != nil {
+		c.root.Close()
+	}
+	return img.dir.root.Close()
 }
 
 func (s *sandbox) fail(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var inner *fs.PathError
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
 	if !aboutName(err) {
 		err = s.keep(translate(err))
 	}
 	return &fs.PathError{Op: op, Path: name, Err: err}
 }
 
-// openat opens a name below the root; flags are of open(2).
-func (s *sandbox) openat(op, name string, flags uint64) (*os.File, error) {
-	if !validName(name) {
-		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
-	}
+// openat2 is the system call; tests replace it by one that a seccomp profile refuses.
+var openat2 = unix.Openat2
+
+// openat2 opens a name below the root; flags are of open(2).
+func (s *sandbox) openat2(name string, flags uint64) (*os.File, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	for {
-		fd, err := unix.Openat2(int(s.root.Fd()), name, &how)
-		switch {
-		case err == nil:
-			return os.NewFile(uintptr(fd), name), nil
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN): // a rename raced with the resolution
+		fd, err := openat2(int(s.root.Fd()), name, &how)
+		if err == unix.EINTR || err == unix.EAGAIN { // a rename raced with the resolution
 			continue
-		case errors.Is(err, unix.ENOSYS):
-			return nil, s.fail(op, name, unsupported("reading a directory needs openat2 (Linux 5.6), which this kernel or seccomp profile does not have"))
 		}
-		return nil, s.fail(op, name, err)
+		if err != nil {
+			return nil, err
+		}
+		return os.NewFile(uintptr(fd), name), nil
 	}
 }
 
+// open opens a file for reading.
+func (s *sandbox) open(op, name string) (f *os.File, err error) {
+	switch {
+	case !validName(name):
+		err = fs.ErrInvalid
+	case s.confined != nil:
+		f, err = s.confined.open(name)
+	default:
+		// O_NONBLOCK: opening a FIFO must not wait for a writer.
+		f, err = s.openat2(name, unix.O_RDONLY|unix.O_NONBLOCK)
+	}
+	return f, s.fail(op, name, err)
+}
+
 func (s *sandbox) Open(name string) (fs.File, error) {
-	// O_NONBLOCK: opening a FIFO must not wait for a writer.
-	f, err := s.openat("open", name, unix.O_RDONLY|unix.O_NONBLOCK)
+	f, err := s.open("open", name)
 	if err != nil {
 		return nil, err
 	}
 	return &sandboxFile{file: f, fs: s, name: name}, nil
 }
 
-func (s *sandbox) Stat(name string) (fs.FileInfo, error) {
-	return s.statWith("stat", name, unix.O_PATH)
-}
+func (s *sandbox) Stat(name string) (fs.FileInfo, error)  { return s.stat("stat", name, true) }
+func (s *sandbox) Lstat(name string) (fs.FileInfo, error) { return s.stat("lstat", name, false) }
 
-func (s *sandbox) Lstat(name string) (fs.FileInfo, error) {
-	return s.statWith("lstat", name, unix.O_PATH|unix.O_NOFOLLOW)
-}
-
-func (s *sandbox) statWith(op, name string, flags uint64) (fs.FileInfo, error) {
-	f, err := s.openat(op, name, flags)
-	if err != nil {
-		return nil, err
+func (s *sandbox) stat(op, name string, follow bool) (st fs.FileInfo, err error) {
+	switch {
+	case !validName(name):
+		err = fs.ErrInvalid
+	case s.confined != nil:
+		st, err = s.confined.stat(name, follow)
+	default:
+		flags := uint64(unix.O_PATH)
+		if !follow {
+			flags |= unix.O_NOFOLLOW
+		}
+		var f *os.File
+		if f, err = s.openat2(name, flags); err == nil {
+			st, err = f.Stat()
+			f.Close()
+		}
 	}
-	defer f.Close()
-	st, err := f.Stat()
 	if err != nil {
 		return nil, s.fail(op, name, err)
 	}
 	return named{st, path.Base(name)}, nil
 }
 
-// named gives a FileInfo the last part of the name it was asked for.
-type named struct {
-	fs.FileInfo
-	name string
+func (s *sandbox) ReadLink(name string) (target string, err error) {
+	switch {
+	case !validName(name):
+		err = fs.ErrInvalid
+	case s.confined != nil:
+		target, err = s.confined.readlink(name)
+	default:
+		target, err = s.readlink(name)
+	}
+	return target, s.fail("readlink", name, err)
 }
 
-func (n named) Name() string { return n.name }
-
-func (s *sandbox) ReadLink(name string) (string, error) {
-	f, err := s.openat("readlink", name, unix.O_PATH|unix.O_NOFOLLOW)
+func (s *sandbox) readlink(name string) (string, error) {
+	f, err := s.openat2(name, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(f.Fd()), "", buf)
-	if err != nil {
-		return "", s.fail("readlink", name, err)
+	if err == unix.ENOENT { // what an empty path means to the kernel when the file is no symlink
+		err = unix.EINVAL
 	}
-	return string(buf[:n]), nil
+	return string(buf[:max(n, 0)]), err
 }
 
 func (s *sandbox) ReadDir(name string) ([]fs.DirEntry, error) {
-	f, err := s.openat("readdir", name, unix.O_RDONLY|unix.O_DIRECTORY)
+	f, err := s.open("readdir", name)
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +221,14 @@ func (s *sandbox) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	return list, nil
 }
+
+// named gives a FileInfo the last part of the name it was asked for.
+type named struct {
+	fs.FileInfo
+	name string
+}
+
+func (n named) Name() string { return n.name }
 
 // sandboxEntry keeps Info below the root: os.File's own would resolve the name
 // it was opened with against the working directory.
