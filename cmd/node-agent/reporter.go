@@ -82,6 +82,9 @@ func apiClient() (client.Client, error) {
 		return nil, err
 	}
 	config.Timeout = requestTimeout
+	// client-go's defaults, stated: a scan of thousands of small images writes no faster than
+	// an API server that serves others too should take from one pod.
+	config.QPS, config.Burst = 5, 10
 	config.UserAgent = "sifscan-reporter"
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, metav1.AddMetaToScheme, v1alpha1.AddToScheme} {

@@ -13,8 +13,8 @@ import (
 	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
 
-// large is what research images are made of: about 2 GB in some 90,000 inodes.
-const large = "python3-scipy,python3-pandas,nodejs,npm,default-jdk-headless,maven,golang-go,gcc,gfortran"
+// large is what research images are made of: some 2 GB. Left out is what debootstrap cannot configure (Java, npm).
+const large = "python3-scipy,python3-pandas,python3-matplotlib,nodejs,golang-go,g++,gfortran,libboost-dev,r-base-core,llvm-14-dev"
 
 // recipe is part of the cached inputs' name; a change below changes it.
 const recipe = "1"
