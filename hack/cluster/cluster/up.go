@@ -170,10 +170,14 @@ func (l layout) await(ctx context.Context, component string, check gate) error {
 	defer cancel()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
+	var complaint error
 	for {
-		complaint := check(ctx)
-		if complaint == nil {
+		err := check(ctx)
+		if err == nil {
 			return nil
+		}
+		if complaint == nil || ctx.Err() == nil { // afterwards it says no more than that the time is over
+			complaint = err
 		}
 		record, err := process.Records(l.run("records")).Load(component)
 		if err != nil {
