@@ -28,6 +28,7 @@ const (
 	// Text objects of a SIF that are kept. Larger ones are named in Notes.
 	maxTextObject = 256 << 10
 	maxLabels     = 1000
+	maxNotes      = 10
 )
 
 // identify recognises the image by its content and fills in everything but the
@@ -189,6 +190,10 @@ func (img *Image) describe(s *sif.Image, o *sif.Object) error {
 	case sif.OCIBlob, sif.OCIRootIndex:
 		img.info.Layers = append(img.info.Layers, o.Digest)
 	case sif.DefinitionFile, sif.Labels:
+		if o != s.First(o.Type) { // thousands of descriptors can name one large text
+			img.note("a further %s with id %d is not shown", o.Type, o.ID)
+			return nil
+		}
 		text, err := s.Read(o, maxTextObject)
 		var defect *sif.Error
 		if errors.As(err, &defect) && defect.Kind == sif.Unsupported {
@@ -207,8 +212,11 @@ func (img *Image) describe(s *sif.Image, o *sif.Object) error {
 	return nil
 }
 
+// note keeps what is odd and does not matter, the first few times.
 func (img *Image) note(format string, args ...any) {
-	img.info.Notes = append(img.info.Notes, fmt.Sprintf(format, args...))
+	if len(img.info.Notes) < maxNotes {
+		img.info.Notes = append(img.info.Notes, fmt.Sprintf(format, args...))
+	}
 }
 
 // addLabels reads a flat JSON object. Values that are not text keep their JSON.

@@ -216,6 +216,30 @@ func TestLabelsOfAnyShapeAreShown(t *testing.T) {
 	}
 }
 
+// Descriptors may overlap: a small file can name one text many times.
+func TestAThousandTextsAreReadOnce(t *testing.T) {
+	b := sifBytes(t, fixtures.NewSIF("amd64").Definition(strings.Repeat("x", 200_000)))
+	const table, size, count = 128, 585, 16384
+	descriptors := make([]byte, 0, count*size)
+	for i := range count {
+		d := bytes.Clone(b[table : table+size])
+		binary.LittleEndian.PutUint32(d[5:], uint32(i+1))
+		descriptors = append(descriptors, d...)
+	}
+	binary.LittleEndian.PutUint64(b[88:], count)
+	binary.LittleEndian.PutUint64(b[96:], uint64(len(b)))
+	img, err := openBytes(append(b, descriptors...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info := img.Info(); len(info.DefinitionFile) != 200_000 || len(info.Notes) == 0 || len(info.Notes) > 20 {
+		t.Errorf("a text of %d bytes, %d notes", len(info.DefinitionFile), len(info.Notes))
+	}
+	if read, most := img.BytesRead(), int64(len(descriptors)+500_000); read > most {
+		t.Errorf("%d bytes were read, more than %d", read, most)
+	}
+}
+
 func TestAFileThatIsNoFileIsRefused(t *testing.T) {
 	null, err := os.Open("/dev/null")
 	if err != nil {
