@@ -153,6 +153,9 @@ var _ = Describe("A SIFScan", func() {
 		scan, job := startedScan(namespace)
 		r := reporterOf(scan, job)
 		r.store(r.inventory(2, v1alpha1.EntryFailed))
+		Eventually(get(scan)).Should(HaveField("Status.Inventories", BeEquivalentTo(1)))
+		scan.Status.StartTime = &metav1.Time{Time: scan.Status.StartTime.Add(-time.Hour)} // times have seconds only
+		Expect(admin.Status().Update(ctx, scan)).To(Succeed())
 		started := scan.Status.StartTime.DeepCopy()
 		Expect(admin.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
 		var again *batchv1.Job
@@ -210,7 +213,7 @@ var _ = Describe("A SIFScan", func() {
 		Expect(admin.Create(ctx, again)).To(Succeed())
 		Eventually(get(again)).Should(And(beWaiting(v1alpha1.ReasonRunning), say("ScanInventories of the deleted SIFScan")))
 		Expect(admin.Delete(ctx, inventory)).To(Succeed())
-		Eventually(get(again)).Should(And(beWaiting(v1alpha1.ReasonRunning), say("of the deleted SIFScan of this name to be collected")))
+		Eventually(get(again)).Should(And(beWaiting(v1alpha1.ReasonRunning), say("waiting for Job "+job.Name+" of the deleted SIFScan")))
 		Expect(admin.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
 		Expect(metav1.IsControlledBy(theJob(again), again)).To(BeTrue())
 	})
