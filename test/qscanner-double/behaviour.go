@@ -25,7 +25,7 @@ import (
 //	eat N             take N bytes of memory, and keep them for a minute
 //	print-token       show the token on both streams and in the files, in several encodings
 //	no-packages       find nothing
-//	output F HOW      spoil the file F (json, spdx, sarif): missing, empty, huge, deep, wrong-types, invalid-utf8, escapes,
+//	output F HOW      spoil the file F (json, spdx, sarif): missing, empty, large, huge, deep, wrong-types, invalid-utf8, escapes,
 //	                  link, elements
 const behaviourFile = ".qscanner-double"
 

@@ -17,8 +17,8 @@ import (
 
 const (
 	// MaxBytes of one document. The SBOM of 20,000 packages has about 15 MB, and the volume that hands results to the
-	// reporter holds 512 MiB for several images.
-	MaxBytes = 64 << 20
+	// reporter holds 512 MiB for several images of four documents each.
+	MaxBytes = 32 << 20
 	// maxElement bounds an element of a list: one package, rule or result. Decoding makes up to thirty times as much of it.
 	maxElement = 1 << 20
 	// maxElements of a list; the largest images have under 100,000 packages.

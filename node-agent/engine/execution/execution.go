@@ -65,12 +65,8 @@ func Prepare(dir string) (Dirs, error) {
 	return d, nil
 }
 
-const (
-	// pollEvery is how often disk and memory are looked at. A disk that writes 1 GB/s writes 50 MB in between.
-	pollEvery = 50 * time.Millisecond
-	// endWithin bounds the wait for a killed process: one that hangs in a dead NFS server's call does not die.
-	endWithin = 10 * time.Second
-)
+// endWithin bounds the wait for a killed process: one that hangs in a dead NFS server's call does not die.
+const endWithin = 10 * time.Second
 
 // one program runs at a time in this process: processes that outlive it become children of the agent, and it must be known
 // whose they were.
@@ -194,12 +190,11 @@ func (p *process) supervise(ctx context.Context, c Command, f *family) error {
 		case <-ctx.Done():
 			return c.ended(ctx)
 		case <-tick.C:
-			began := time.Now()
-			if err := watch.look(); err != nil {
+			next, err := watch.look()
+			if err != nil {
 				return err
 			}
-			// A directory of a million files is looked at less often, so that looking takes a tenth of a processor at most.
-			tick.Reset(max(pollEvery, 10*time.Since(began)))
+			tick.Reset(next)
 		}
 	}
 }

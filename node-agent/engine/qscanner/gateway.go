@@ -106,6 +106,16 @@ func host(address string) string {
 	return strings.TrimPrefix(u.Scheme+"://"+u.Host, "://")
 }
 
+// password is that of a URL; empty where it has none.
+func password(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return ""
+	}
+	secret, _ := u.User.Password()
+	return secret
+}
+
 // withoutURL takes the URL out of an error of the HTTP client: a proxy's holds its password.
 func withoutURL(err error) error {
 	var at *url.Error

@@ -45,7 +45,7 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("qscanner's binary: %w", err)
 	}
-	return &Engine{config: c, program: p, redact: execution.NewRedactor(c.Token)}, nil
+	return &Engine{config: c, program: p, redact: execution.NewRedactor(c.Token, password(c.Proxy))}, nil
 }
 
 // Close releases the binary.
