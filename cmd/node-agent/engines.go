@@ -156,6 +156,9 @@ func (f *engineFlags) useQscanner(s *scan.Scanner) (func(), error) {
 }
 
 func (f *engineFlags) useTrivy(s *scan.Scanner) (func(), error) {
+	if len(s.Types) > 0 && !slices.Contains(s.Types, engine.ScanPackages) && !slices.Contains(s.Types, engine.ScanSecrets) {
+		return nil, usageError{errors.New("--scan-types: the engine trivy looks for pkg and secret")}
+	}
 	c := f.trivy
 	c.Mode, c.Cache, c.Tmp = trivy.Mode(cmp.Or(f.mode, string(trivy.GetReport))), f.database, f.tmpDir
 	var err error

@@ -86,6 +86,7 @@ func TestTrivyWithoutADatabase(t *testing.T) {
 		"only an inventory is wanted":   {image: sif(t), args: []string{"--mode=inventory-only"}, packages: 3},
 		"a JAR needs the Java database": {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, false)}, exit: 1, reason: v1alpha1.ReasonEngineFailed, says: "Java DB"},
 		"a JAR has the Java database":   {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, true)}, packages: 3},
+		"a scan type it does not know":  {image: sif(t), args: []string{"--scan-types=fileinsight"}, exit: 2, says: "pkg and secret"},
 		"a mode it does not know":       {image: sif(t), args: []string{"--mode=scan-only"}, exit: 2, says: "get-report and inventory-only"},
 	} {
 		t.Run(name, func(t *testing.T) {

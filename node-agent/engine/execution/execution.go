@@ -156,7 +156,7 @@ func (c Command) start() (*process, error) {
 }
 
 // hold starts the program and stays on its thread until the program ended: the kernel sends the parent-death signal when the
-// thread that forked ends, not the process (prctl(2), golang/go#27506).
+// thread that forked ends, not the process (prctl(2), golang/go#27505).
 func (p *process) hold(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
