@@ -33,6 +33,7 @@ var doubles = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	cmd := exec.Command("go", "build", "-o", dir, "../../test/qscanner-double", "../../test/trivy-double")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -41,14 +42,17 @@ var doubles = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+// built is where the doubles are; empty until a test needs them.
+var built string
+
 // TestMain lets this binary be the agent, for tests that need a process of its own.
 func TestMain(m *testing.M) {
 	if os.Getenv("SIFSCAN_TEST_AGENT") != "" {
 		main()
 	}
 	code := m.Run()
-	if dir, err := doubles(); err == nil {
-		os.RemoveAll(dir)
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
