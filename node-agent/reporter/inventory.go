@@ -226,7 +226,7 @@ func (r *Reporter) flush(ctx context.Context) error {
 		if !c.dirty && !(i == 0 && in.dirty) {
 			continue
 		}
-		err := retry(ctx, func(ctx context.Context) error { return r.writeChunk(ctx, i) })
+		err := r.calls.retry(ctx, func(ctx context.Context) error { return r.writeChunk(ctx, i) })
 		if err != nil {
 			return fmt.Errorf("write ScanInventory %s: %w", in.name(i), err)
 		}

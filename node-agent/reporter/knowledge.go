@@ -39,7 +39,7 @@ func (b budget) allows(n int64) bool { return b.used+n <= maxArtifactBytes }
 // learn reads what the API knows of this claim's images, and what earlier pods of this worker
 // have done. Only metadata of reports is read: identity and artifacts are annotations.
 func (r *Reporter) learn(ctx context.Context) error {
-	err := retry(ctx, func(ctx context.Context) error {
+	err := r.calls.retry(ctx, func(ctx context.Context) error {
 		r.known, r.budget = map[string]knownReport{}, budget{}
 		return pages(ctx, r, func() client.ObjectList {
 			list := &metav1.PartialObjectMetadataList{}
@@ -55,7 +55,7 @@ func (r *Reporter) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return retry(ctx, func(ctx context.Context) error {
+	return r.calls.retry(ctx, func(ctx context.Context) error {
 		r.inventory = newInventory(r.opts)
 		return pages(ctx, r, func() client.ObjectList { return &v1alpha1.ScanInventoryList{} },
 			client.MatchingLabels(r.inventory.labels()), func(page client.ObjectList) {

@@ -71,6 +71,7 @@ type Reporter struct {
 	api       client.Client
 	hand      *handover.Reporter
 	log       logr.Logger
+	calls     persistence
 	known     map[string]knownReport
 	budget    budget
 	inventory *inventory

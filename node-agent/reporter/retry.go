@@ -17,18 +17,36 @@ func backoff() wait.Backoff {
 	return wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 1 << 30, Cap: 10 * time.Second}
 }
 
+// settling is how long an API server that has just started may refuse what it will allow, or not
+// know a kind that it will know: it serves before it has read all roles and CRDs. Seen on a
+// loaded machine: some seconds of "clusterrole not found" and "cannot create resource".
+const settling = 30 * time.Second
+
+// persistence tries API calls again. It remembers whether the last one was refused for good, so
+// that an account without rights costs the settling time once, and not once an image.
+type persistence struct{ refused bool }
+
 // retry calls fn until it succeeds, fails for good, or ctx ends: a scan that took hours must
 // not be lost because the API server restarts while its results are written.
-func retry(ctx context.Context, fn func(context.Context) error) error {
+func (p *persistence) retry(ctx context.Context, fn func(context.Context) error) error {
 	var last error
+	var refusedSince time.Time
 	// Not wait.ExponentialBackoffWithContext: it gives up when the delay reaches Cap, whatever Steps
 	// says, which is after 17 s.
 	err := backoff().DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		last = fn(ctx)
-		if last == nil {
+		switch {
+		case last == nil:
+			p.refused = false
 			return true, nil
-		}
-		if final(last) {
+		case final(last):
+			return false, last
+		case !settles(last):
+			refusedSince = time.Time{}
+		case refusedSince.IsZero() && !p.refused:
+			refusedSince = time.Now()
+		case p.refused || time.Since(refusedSince) >= settling:
+			p.refused = true
 			return false, last
 		}
 		return false, nil
@@ -54,9 +72,11 @@ func final(err error) bool {
 	if errors.As(err, &no) {
 		return true
 	}
-	if errors.Is(err, errAgain) {
-		return false
-	}
-	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) ||
-		apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err)
+	return !errors.Is(err, errAgain) && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
+		apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsMethodNotSupported(err))
+}
+
+// settles says whether the answer is one that an API server also gives while it starts.
+func settles(err error) bool {
+	return !errors.Is(err, errAgain) && (apierrors.IsForbidden(err) || apierrors.IsNotFound(err))
 }

@@ -46,7 +46,7 @@ func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) 
 		report.Keep(&want.Report, *r.opts.MaxFindings)
 	}
 	artifacts := r.collect(result, want)
-	if err := retry(ctx, func(ctx context.Context) error { return r.writeReport(ctx, want) }); err != nil {
+	if err := r.calls.retry(ctx, func(ctx context.Context) error { return r.writeReport(ctx, want) }); err != nil {
 		return "", fmt.Errorf("write ScanReport %s: %w", want.Name, err)
 	}
 	r.known[want.Name] = knownReport{
@@ -58,7 +58,7 @@ func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) 
 		return want.Name, nil
 	}
 	artifacts.OwnerReferences[0].UID = want.UID
-	err = retry(ctx, func(ctx context.Context) error { return r.api.Create(ctx, artifacts) })
+	err = r.calls.retry(ctx, func(ctx context.Context) error { return r.api.Create(ctx, artifacts) })
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return "", fmt.Errorf("write ConfigMap %s: %w", artifacts.Name, err)
 	}
