@@ -61,66 +61,84 @@ type place struct {
 	path  string
 }
 
+// resolution is a path on the way to what it means.
+type resolution struct {
+	r      *Reader
+	follow bool
+	way    []place // from the root to where the path led so far
+	rest   string  // what is left of it
+	links  int     // followed so far
+}
+
 func (r *Reader) resolveSlowly(path string, follow bool) (*Inode, error) {
 	root, err := r.place(".", nil)
 	if err != nil {
 		return nil, err
 	}
-	way := []place{root}
-	rest, links := path, 0
-	for rest != "" {
+	s := &resolution{r: r, follow: follow, way: []place{root}, rest: path}
+	for s.rest != "" {
 		var name string
-		name, rest, _ = strings.Cut(rest, "/")
-		rest = strings.TrimLeft(rest, "/")
+		name, s.rest, _ = strings.Cut(s.rest, "/")
+		s.rest = strings.TrimLeft(s.rest, "/")
 		switch name {
 		case "", ".":
-			continue
 		case "..":
-			way = way[:max(len(way)-1, 1)]
-			continue
-		}
-		here := way[len(way)-1]
-		e, found, err := here.index.Lookup(name)
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			return nil, fs.ErrNotExist
-		}
-		inode, err := r.EntryInode(e)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case inode.Type == Symlink && (rest != "" || follow):
-			if links++; links > MaxSymlinks {
-				return nil, syscall.ELOOP
-			}
-			target, err := r.Readlink(inode)
-			if err != nil {
-				return nil, err
-			}
-			if target[0] == '/' {
-				way = way[:1]
-			}
-			rest = strings.TrimSuffix(target, "/") + "/" + rest
-		case inode.Type == Directory:
-			if len(way) > MaxDepth {
-				return nil, corrupt("directories are nested more than %d deep", MaxDepth)
-			}
-			next, err := r.place(join(here.path, name), inode)
-			if err != nil {
-				return nil, err
-			}
-			way = append(way, next)
-		case rest != "":
-			return nil, syscall.ENOTDIR
+			s.way = s.way[:max(len(s.way)-1, 1)]
 		default:
-			return inode, nil
+			if inode, err := s.step(name); inode != nil || err != nil {
+				return inode, err
+			}
 		}
 	}
-	inode := *way[len(way)-1].index.Inode()
+	inode := *s.way[len(s.way)-1].index.Inode()
 	return &inode, nil
+}
+
+// step takes one element of the path. It returns an inode where the path ends
+// with it; a directory becomes the next place instead.
+func (s *resolution) step(name string) (*Inode, error) {
+	here := s.way[len(s.way)-1]
+	e, found, err := here.index.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fs.ErrNotExist
+	}
+	inode, err := s.r.EntryInode(e)
+	last := s.rest == ""
+	switch {
+	case err != nil:
+		return nil, err
+	case inode.Type == Symlink && (!last || s.follow):
+		return nil, s.followLink(inode)
+	case inode.Type == Directory:
+		if len(s.way) > MaxDepth {
+			return nil, corrupt("directories are nested more than %d deep", MaxDepth)
+		}
+		next, err := s.r.place(join(here.path, name), inode)
+		s.way = append(s.way, next)
+		return nil, err
+	case !last:
+		return nil, syscall.ENOTDIR
+	}
+	return inode, nil
+}
+
+// followLink puts a symlink's target in front of what is left of the path.
+func (s *resolution) followLink(link *Inode) error {
+	if s.links++; s.links > MaxSymlinks {
+		return syscall.ELOOP
+	}
+	target, err := s.r.Readlink(link)
+	if err != nil {
+		return err
+	}
+	if target[0] == '/' {
+		s.way = s.way[:1]
+	}
+	s.rest = strings.TrimSuffix(target, "/") + "/" + s.rest
+	return nil
 }
 
 // place returns the index of the directory at a path without symlinks.
