@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -51,23 +52,40 @@ func makeInputs() (inputs, error) {
 	return in, err
 }
 
+// build makes what is missing of the inputs. Each part gets its name when it is whole, so that
+// an interrupted build goes on where it was.
 func build(in inputs) error {
-	if err := os.RemoveAll(filepath.Dir(in.image)); err != nil {
-		return err
+	for _, part := range []struct {
+		path string
+		make func(path string) error
+	}{
+		{in.tree, makeTree},
+		{in.squashfs, func(path string) error { return fixtures.Squashfs{Compression: "gzip"}.Make(in.tree, path) }},
+		{in.image, func(path string) error { return fixtures.NewSIF("amd64").System(in.squashfs).Write(path) }},
+	} {
+		if _, err := os.Stat(part.path); err == nil {
+			continue
+		}
+		partial := part.path + ".partial"
+		if err := errors.Join(os.RemoveAll(partial), os.MkdirAll(filepath.Dir(partial), 0o755)); err != nil {
+			return err
+		}
+		fmt.Printf("making %s (once, minutes)\n", part.path)
+		if err := part.make(partial); err != nil {
+			return err
+		}
+		if err := os.Rename(partial, part.path); err != nil {
+			return err
+		}
 	}
-	if err := os.MkdirAll(in.tree, 0o755); err != nil {
-		return err
-	}
-	fmt.Println("making a 2 GB image from Debian's packages (once, several minutes)")
-	out, err := exec.Command("debootstrap", "--include="+large, "bookworm", in.tree).CombinedOutput()
+	return nil
+}
+
+// makeTree installs Debian's packages into a directory.
+func makeTree(path string) error {
+	out, err := exec.Command("debootstrap", "--include="+large, "bookworm", path).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("debootstrap: %w\n%s", err, tail(out, 2000))
 	}
-	if err := os.RemoveAll(filepath.Join(in.tree, "var/cache/apt/archives")); err != nil {
-		return err
-	}
-	if err := (fixtures.Squashfs{Compression: "gzip"}).Make(in.tree, in.squashfs); err != nil {
-		return err
-	}
-	return fixtures.NewSIF("amd64").System(in.squashfs).Write(in.image)
+	return os.RemoveAll(filepath.Join(path, "var/cache/apt/archives"))
 }
