@@ -45,6 +45,17 @@ func Escape(s string) string {
 	return b.String()
 }
 
+// Safe reports whether s shows every character it has and moves no cursor: text that Escape made, or that needs no escaping
+// but for its backslashes.
+func Safe(s string) bool {
+	for _, r := range s {
+		if !visible(r) {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
+
 // plain reports whether Escape has nothing to do, which holds for nearly every path there is.
 func plain(s string) bool {
 	for i := 0; i < len(s); i++ {

@@ -125,3 +125,14 @@ func unescape(t *testing.T, text string) string {
 	}
 	return b.String()
 }
+
+func TestWhatEscapeMakesIsSafeAndWhatItChangesIsNot(t *testing.T) {
+	for _, s := range []string{"", "a b", `a\b`, "Zoë", "\x1b[31m", "\xff", "a\u202eb", "\u00a0", "\u2800", "line\n"} {
+		if !Safe(Escape(s)) {
+			t.Errorf("Escape(%q) is not safe", s)
+		}
+		if changed := Escape(s) != strings.ReplaceAll(s, `\`, `\\`); changed == Safe(s) {
+			t.Errorf("Safe(%q) = %v", s, Safe(s))
+		}
+	}
+}

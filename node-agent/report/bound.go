@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"slices"
 	"sort"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
@@ -157,20 +155,8 @@ func cutAll(list *[]string, n, limit int) {
 // cut makes s printable and at most limit bytes long. Text that is printable already stays as
 // it is: the scanner escaped it, and escaping twice would double its backslashes.
 func cut(s *string, limit int) {
-	if !isPrintable(*s) {
+	if !printable.Safe(*s) {
 		*s = printable.Escape(*s)
 	}
 	*s = printable.Truncate(*s, limit)
-}
-
-func isPrintable(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
 }
