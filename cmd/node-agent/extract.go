@@ -39,6 +39,7 @@ Exit code: 0 done, 1 not extracted (DIR is then not there), 2 usage.`,
 			if err != nil {
 				return named(args[0], err)
 			}
+			defer img.Close()
 			sizes, err := img.Extract(c.Context(), args[1], rootfs.ExtractOptions{Limit: bytes})
 			if err != nil {
 				return named(args[0], err)

@@ -71,6 +71,7 @@ func inspect(ctx context.Context, path string) (*inspection, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer img.Close()
 	i := &inspection{Path: path, Info: img.Info(), Readable: true}
 	_, err = img.FS(ctx)
 	var why *rootfs.Error

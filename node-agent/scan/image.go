@@ -119,10 +119,11 @@ func (s *Scanner) open(ctx context.Context, root *volume.Root, t volume.Target, 
 	defer file.Close()
 	r.Report.Target = targetOf(root.UserPath(t.Path), file.Info())
 
-	img, err := openImage(file)
+	img, err := rootfs.OpenFile(file.Descriptor())
 	if err != nil {
 		return err
 	}
+	defer img.Close()
 	describe(&r.Report, img.Info())
 	err = s.read(ctx, img, file, r)
 	r.Report.Scanner.BytesRead = img.BytesRead()
@@ -133,15 +134,6 @@ func (s *Scanner) open(ctx context.Context, root *volume.Root, t volume.Target, 
 		r.Identity = id + ":" + s.settings()
 	}
 	return err
-}
-
-// openImage opens the image that f is. A sandbox is opened through its descriptor: its path
-// could lead elsewhere by now.
-func openImage(f *volume.File) (*rootfs.Image, error) {
-	if f.Info().Kind == volume.Sandbox {
-		return rootfs.OpenDirectory(fmt.Sprintf("/proc/self/fd/%d", f.Descriptor().Fd()))
-	}
-	return rootfs.OpenFile(f.Descriptor())
 }
 
 // read runs the engine over the image's root file system.
