@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
@@ -58,8 +59,12 @@ func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) 
 		return want.Name, nil
 	}
 	artifacts.OwnerReferences[0].UID = want.UID
-	err = r.calls.retry(ctx, func(ctx context.Context) error { return r.api.Create(ctx, artifacts) })
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	// It is named by its content and cannot be changed: one that is there is this one, written by
+	// a try whose answer was lost or by an earlier scan.
+	err = r.calls.retry(ctx, func(ctx context.Context) error {
+		return client.IgnoreAlreadyExists(r.api.Create(ctx, artifacts.DeepCopy()))
+	})
+	if err != nil {
 		return "", fmt.Errorf("write ConfigMap %s: %w", artifacts.Name, err)
 	}
 	return want.Name, nil
