@@ -56,6 +56,7 @@ const tokenLifetime = 3600
 // token, the reporter holds the token and mounts no image.
 func (in JobInputs) podTemplate() corev1.PodTemplateSpec {
 	spec := in.Scan.Spec
+	parts := join(in.engine(), in.target())
 	labels := maps.Clone(spec.Scheduling.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -77,9 +78,9 @@ func (in JobInputs) podTemplate() corev1.PodTemplateSpec {
 			Tolerations:                   spec.Scheduling.DeepCopy().Tolerations,
 			Affinity:                      spec.Scheduling.Affinity.DeepCopy(),
 			PriorityClassName:             spec.Scheduling.PriorityClassName,
-			Volumes:                       in.volumes(),
-			InitContainers:                []corev1.Container{in.reporter()},
-			Containers:                    []corev1.Container{in.scanner()},
+			Volumes:                       append(parts.volumes, handover()...),
+			InitContainers:                append(parts.before, in.reporter()),
+			Containers:                    []corev1.Container{in.scanner(parts)},
 		},
 	}
 }
@@ -103,84 +104,22 @@ func containerSecurity() *corev1.SecurityContext {
 	}
 }
 
-func (in JobInputs) volumes() []corev1.Volume {
-	limited := func(limit resource.Quantity) corev1.VolumeSource {
-		return corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &limit}}
-	}
-	claim := func(name string) corev1.VolumeSource {
-		return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name, ReadOnly: true}}
-	}
-	volumes := []corev1.Volume{
-		{Name: targetVolume, VolumeSource: claim(in.Scan.Spec.Target.Volume.ClaimName)},
-		{Name: resultsVolume, VolumeSource: limited(resultsLimit)},
-		{Name: stateVolume, VolumeSource: limited(stateLimit)},
-		// What kubelet projects by default, for one container only.
-		{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-			Sources: []corev1.VolumeProjection{
-				{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-					Path: corev1.ServiceAccountTokenKey, ExpirationSeconds: ptr.To[int64](tokenLifetime),
-				}},
-				{ConfigMap: &corev1.ConfigMapProjection{
-					LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"},
-					Items:                []corev1.KeyToPath{{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}},
-				}},
-				{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{
-					Path: corev1.ServiceAccountNamespaceKey, FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.namespace"},
-				}}}},
-			},
-		}}},
-	}
-	if in.Database != nil {
-		volumes = append(volumes, corev1.Volume{Name: databaseVolume, VolumeSource: claim(in.Database.ClaimName)})
-	}
-	return volumes
-}
-
-// scanner is the container that reads images.
-func (in JobInputs) scanner() corev1.Container {
+// scanner is the container that reads images. Every setting is on its command line, defaults
+// too: operator and agent then need not agree on them.
+func (in JobInputs) scanner(parts part) corev1.Container {
 	resources := scannerResources(in.Scan.Spec.Resources)
-	container := corev1.Container{
+	args := append([]string{"scan"}, parts.args...)
+	args = append(args, "--results-dir="+resultsDir, "--state-dir="+stateDir, "--") // a path may begin with a dash
+	return corev1.Container{
 		Name:            scannerContainer,
 		Image:           in.Config.AgentImage,
 		ImagePullPolicy: corev1.PullIfNotPresent,
-		Args:            in.scannerArgs(),
-		Env:             goEnv(resources.Limits),
+		Args:            append(args, parts.operands...),
+		Env:             append(goEnv(resources.Limits), parts.env...),
 		Resources:       resources,
 		SecurityContext: containerSecurity(),
-		VolumeMounts: []corev1.VolumeMount{
-			{Name: targetVolume, MountPath: targetDir, SubPath: resolve(&in.Scan.Spec).SubPath, ReadOnly: true},
-			{Name: resultsVolume, MountPath: resultsDir},
-			{Name: stateVolume, MountPath: stateDir, ReadOnly: true},
-		},
-	}
-	if in.Database != nil {
-		container.VolumeMounts = append(container.VolumeMounts,
-			corev1.VolumeMount{Name: databaseVolume, MountPath: databaseDir, ReadOnly: true})
-	}
-	return container
-}
-
-// reporter is a native sidecar: kubelet starts it before the scanner, and ends it after.
-func (in JobInputs) reporter() corev1.Container {
-	fromField := func(name, path string) corev1.EnvVar {
-		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
-	}
-	return corev1.Container{
-		Name:            reporterContainer,
-		Image:           in.Config.AgentImage,
-		ImagePullPolicy: corev1.PullIfNotPresent,
-		RestartPolicy:   ptr.To(corev1.ContainerRestartPolicyAlways),
-		Args:            in.reporterArgs(),
-		Env: append([]corev1.EnvVar{
-			fromField("POD_NAMESPACE", "metadata.namespace"),
-			fromField("NODE_NAME", "spec.nodeName"),
-		}, goEnv(reporterResources.Limits)...),
-		Resources:       *reporterResources.DeepCopy(),
-		SecurityContext: containerSecurity(),
-		VolumeMounts: []corev1.VolumeMount{
-			{Name: resultsVolume, MountPath: resultsDir, ReadOnly: true},
-			{Name: stateVolume, MountPath: stateDir},
-			{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true},
-		},
+		VolumeMounts: append(parts.mounts,
+			corev1.VolumeMount{Name: resultsVolume, MountPath: resultsDir},
+			corev1.VolumeMount{Name: stateVolume, MountPath: stateDir, ReadOnly: true}),
 	}
 }

@@ -1,0 +1,84 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/ptr"
+)
+
+// reporter is a native sidecar: kubelet starts it before the scanner, and ends it after.
+func (in JobInputs) reporter() corev1.Container {
+	fromField := func(name, path string) corev1.EnvVar {
+		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
+	}
+	return corev1.Container{
+		Name:            reporterContainer,
+		Image:           in.Config.AgentImage,
+		ImagePullPolicy: corev1.PullIfNotPresent,
+		RestartPolicy:   ptr.To(corev1.ContainerRestartPolicyAlways),
+		Args:            in.reporterArgs(),
+		Env: append([]corev1.EnvVar{
+			fromField("POD_NAMESPACE", "metadata.namespace"),
+			fromField("NODE_NAME", "spec.nodeName"),
+		}, goEnv(reporterResources.Limits)...),
+		Resources:       *reporterResources.DeepCopy(),
+		SecurityContext: containerSecurity(),
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: resultsVolume, MountPath: resultsDir, ReadOnly: true},
+			{Name: stateVolume, MountPath: stateDir},
+			{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true},
+		},
+	}
+}
+
+// reporterArgs is the reporter's command line.
+func (in JobInputs) reporterArgs() []string {
+	s := resolve(&in.Scan.Spec)
+	return []string{
+		"reporter",
+		"--results-dir=" + resultsDir,
+		"--state-dir=" + stateDir,
+		"--scan-name=" + in.Scan.Name,
+		"--scan-uid=" + string(in.Scan.UID),
+		"--run=" + in.Run,
+		"--job-name=" + JobName(in.Scan.Name, in.Run),
+		"--claim-name=" + s.ClaimName,
+		"--claim-uid=" + string(in.ClaimUID),
+		"--sub-path=" + literal(s.SubPath),
+		"--engine=" + string(s.Engine),
+		"--artifacts=" + string(s.Artifacts),
+		"--rescan=" + string(s.Rescan),
+		fmt.Sprintf("--max-findings=%d", *s.MaxFindings),
+	}
+}
+
+// handover is what scanner and reporter share, and the reporter's token.
+func handover() []corev1.Volume {
+	limited := func(limit resource.Quantity) corev1.VolumeSource {
+		return corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &limit}}
+	}
+	return []corev1.Volume{
+		{Name: resultsVolume, VolumeSource: limited(resultsLimit)},
+		{Name: stateVolume, VolumeSource: limited(stateLimit)},
+		// What kubelet projects by default, for one container only.
+		{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			Sources: []corev1.VolumeProjection{
+				{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+					Path: corev1.ServiceAccountTokenKey, ExpirationSeconds: ptr.To[int64](tokenLifetime),
+				}},
+				{ConfigMap: &corev1.ConfigMapProjection{
+					LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"},
+					Items:                []corev1.KeyToPath{{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}},
+				}},
+				{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{
+					Path: corev1.ServiceAccountNamespaceKey, FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.namespace"},
+				}}}},
+			},
+		}}},
+	}
+}
