@@ -172,10 +172,10 @@ type Result struct {
 	OS            OS
 	// Packages are sorted by type, name, version and package URL; a package URL appears once.
 	Packages []Package
-	// Findings are sorted: most severe first, then by vulnerability and package; a vulnerability is named once for a package
-	// URL. Nil with Database nil means that nothing was matched, not that nothing was found.
+	// Findings are sorted: most severe first, then by vulnerability and package; a vulnerability is named once for an
+	// unqualified package URL. Nil with Database nil means that nothing was matched, not that nothing was found.
 	Findings []Finding
-	// NotAssessed counts packages no advisory could be matched with: of an ecosystem the database has no data on, or of a
+	// NotAssessed counts packages (Distinct) no advisory could be matched with: of an ecosystem the database has no data on, or of a
 	// version that says nothing. It counts all packages when Database is nil.
 	NotAssessed int
 	// Database is what Findings were matched with; nil when there is none.

@@ -72,7 +72,8 @@ var fixableAnnotation = regexp.MustCompile(`^[0-9]{1,10}/[0-9]{1,10}/[0-9]{1,10}
 func ValidFixable(text string) bool { return fixableAnnotation.MatchString(text) }
 
 // Findings turns an engine's findings, most severe first, into those of a report: the first
-// MaxFindings, and the number of those left out.
+// MaxFindings, and the number of those left out. A finding that outlives an update of its
+// package keeps its key.
 func Findings(found []engine.Finding, detectedBy engine.ScanType, at metav1.Time) (list []v1alpha1.Finding, truncated int32) {
 	for i := range found[:min(len(found), MaxFindings)] {
 		f := &found[i]
@@ -89,24 +90,13 @@ func Findings(found []engine.Finding, detectedBy engine.ScanType, at metav1.Time
 			ids.GHSA = f.ID
 		}
 		list = append(list, v1alpha1.Finding{
-			Key: f.ID + " " + unversioned(f.PURL), IDs: ids,
+			Key: f.ID + " " + engine.Unversioned(f.PURL), IDs: ids,
 			Package: f.Package, Version: f.Version, PURL: f.PURL, Path: f.Path,
 			Severity: severity, Score: score, FixedVersion: f.FixedVersion,
 			DetectedBy: string(detectedBy), FirstSeen: at,
 		})
 	}
 	return list, int32(len(found) - len(list))
-}
-
-// unversioned is a package URL without version and qualifiers: a finding that outlives an
-// update of its package is the same finding.
-func unversioned(purl string) string {
-	for i := 0; i < len(purl); i++ {
-		if purl[i] == '@' || purl[i] == '?' || purl[i] == '#' {
-			return purl[:i]
-		}
-	}
-	return purl
 }
 
 // Keep cuts the findings to the first n.

@@ -70,7 +70,7 @@ func (r *Result) found(f *engine.Result) {
 	if f.OS.Known() {
 		r.Report.OS = &v1alpha1.ReportOS{Family: f.OS.Family, Version: f.OS.Version, Name: f.OS.Name}
 	}
-	r.Report.Summary = &v1alpha1.Summary{Packages: int32(len(f.Packages)), NotAssessed: int32(f.NotAssessed)}
+	r.Report.Summary = &v1alpha1.Summary{Packages: int32(engine.Distinct(f.Packages)), NotAssessed: int32(f.NotAssessed)}
 	if f.Database != nil || f.Findings != nil {
 		r.matched(f)
 	}

@@ -92,7 +92,7 @@ func (e *Engine) Scan(ctx context.Context, t engine.Target) (*engine.Result, err
 // match adds the vulnerabilities of the result's packages. Without a database no package is assessed.
 func (e *Engine) match(ctx context.Context, r *engine.Result) error {
 	if e.db == nil {
-		r.NotAssessed = len(r.Packages)
+		r.NotAssessed = engine.Distinct(r.Packages)
 		return nil
 	}
 	matches, err := e.db.Match(ctx, r.OS, r.Packages)

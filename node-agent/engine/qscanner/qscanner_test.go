@@ -253,6 +253,39 @@ func TestSARIFIsReadHoweverItIsWritten(t *testing.T) {
 	}
 }
 
+func TestAResultOfSeveralPackagesIsAFindingForEach(t *testing.T) {
+	packages := []engine.Package{
+		{Name: "libssl3", Version: "3.0", PURL: "pkg:deb/debian/libssl3@3.0?arch=amd64"},
+		{Name: "libssl3", Version: "3.0", PURL: "pkg:deb/debian/libssl3@3.0?arch=i386"},
+		{Name: "openssl", Version: "3.0", PURL: "pkg:deb/debian/openssl@3.0?arch=amd64"},
+	}
+	const three = `{"QID": 7, "vulnerableSoftware": [{"name": "openssl", "installedVersion": "3.0", "fixedVersion": "3.1"},
+{"name": "libssl3", "installedVersion": "3.0", "fixedVersion": "3.2"}, {"name": "libssl3", "installedVersion": "3.0"}, {"name": "other", "installedVersion": "1"}]}`
+	for level, want := range map[string]engine.Severity{
+		"1": engine.SeverityLow, "2": engine.SeverityLow, "3": engine.SeverityMedium, "4": engine.SeverityHigh, "5": engine.SeverityCritical,
+	} {
+		t.Run("severity "+level, func(t *testing.T) {
+			v, err := readSARIF(sarifOf(`"properties": {"severity": `+level+`, "cve-ids": ["CVE-2024-1002", "CVE-2024-1003"]}`, three), packages)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range v.findings {
+				if f.Severity != want || f.IDs.QID != "7" || f.IDs.CVE != f.ID || f.Source != "Qualys" {
+					t.Errorf("finding %+v, want severity %s", f, want)
+				}
+				got = append(got, f.ID+" "+f.PURL+" "+f.FixedVersion)
+			}
+			if diff := cmp.Diff([]string{
+				"CVE-2024-1002 pkg:deb/debian/libssl3@3.0?arch=amd64 3.2", "CVE-2024-1002 pkg:deb/debian/openssl@3.0?arch=amd64 3.1", "CVE-2024-1002 pkg:generic/other@1 ",
+				"CVE-2024-1003 pkg:deb/debian/libssl3@3.0?arch=amd64 3.2", "CVE-2024-1003 pkg:deb/debian/openssl@3.0?arch=amd64 3.1", "CVE-2024-1003 pkg:generic/other@1 ",
+			}, got); diff != "" {
+				t.Errorf("each vulnerability once for a package, whatever its architectures (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestAReportWithoutFindingsIsOneAndADocumentWithoutRunsIsNone(t *testing.T) {
 	v, err := readSARIF([]byte(`{"runs": [{"results": []}]}`), nil)
 	if err != nil || v.findings == nil || len(v.findings) != 0 {

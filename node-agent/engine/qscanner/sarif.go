@@ -184,7 +184,7 @@ func (f *findings) finding(r sarifResult, of rule, s software, cve, qid string) 
 
 // put keeps the more severe of two detections of the same vulnerability in the same package.
 func (f *findings) put(x engine.Finding) {
-	key := [2]string{x.ID, x.PURL}
+	key := [2]string{x.ID, engine.Unqualified(x.PURL)}
 	if have, ok := f.byID[key]; ok && have.Severity.Rank() >= x.Severity.Rank() {
 		return
 	}

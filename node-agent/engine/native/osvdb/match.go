@@ -23,6 +23,7 @@ type Matches struct {
 func (db *DB) Match(ctx context.Context, os engine.OS, packages []engine.Package) (Matches, error) {
 	m := matcher{db: db, found: map[[2]string]*engine.Finding{}}
 	var result Matches
+	unassessed := map[string]struct{}{}
 	for i := range packages {
 		if err := ctx.Err(); err != nil {
 			return Matches{}, err
@@ -32,9 +33,10 @@ func (db *DB) Match(ctx context.Context, os engine.OS, packages []engine.Package
 			return Matches{}, err
 		}
 		if !assessed {
-			result.NotAssessed++
+			unassessed[engine.Unqualified(packages[i].PURL)] = struct{}{}
 		}
 	}
+	result.NotAssessed = len(unassessed)
 	for _, f := range m.found {
 		slices.Sort(f.IDs.Advisories)
 		f.IDs.Advisories = slices.Compact(f.IDs.Advisories)
@@ -49,7 +51,7 @@ func (db *DB) Match(ctx context.Context, os engine.OS, packages []engine.Package
 
 type matcher struct {
 	db    *DB
-	found map[[2]string]*engine.Finding // by vulnerability and package URL
+	found map[[2]string]*engine.Finding // by vulnerability and unqualified package URL
 	// The last list read: binary packages of one source follow one another in a sorted inventory.
 	last    key
 	entries []entry
@@ -100,7 +102,7 @@ func (m *matcher) add(p *engine.Package, e *entry, fixed string) {
 		ids = []string{or(e.GHSA, e.ID)}
 	}
 	for _, id := range ids {
-		at := [2]string{id, p.PURL}
+		at := [2]string{id, engine.Unqualified(p.PURL)}
 		f := m.found[at]
 		if f == nil {
 			f = &engine.Finding{ID: engine.Text(id, maxID), Package: p.Name, Version: p.Version, PURL: p.PURL}

@@ -219,6 +219,22 @@ func TestRecordsOfOneVulnerabilityAreOneFindingUnderItsCVE(t *testing.T) {
 	}
 }
 
+func TestAPackageForTwoArchitecturesIsOneFindingAndOneThatIsNotAssessed(t *testing.T) {
+	db := database(t, advisory("CVE-0000-1").affects("Debian:12", "x", "introduced 0"))
+	var packages []engine.Package
+	for _, name := range []string{"x", "y"} {
+		for _, arch := range []string{"amd64", "i386"} {
+			p := pkg(map[string]string{"x": "Debian:12", "y": "Debian:11"}[name], name, "1")
+			p.PURL += "?arch=" + arch
+			packages = append(packages, p)
+		}
+	}
+	m := match(t, db, engine.OS{}, packages...)
+	if len(m.Findings) != 1 || m.Findings[0].PURL != "pkg:x/x@1?arch=amd64" || m.NotAssessed != 1 {
+		t.Errorf("findings %+v, not assessed %d", m.Findings, m.NotAssessed)
+	}
+}
+
 func TestAnAdvisoryAboutSeveralIsAFindingForEach(t *testing.T) {
 	db := database(t,
 		advisory("RLSA-2026:1").upstream("CVE-0000-2", "CVE-0000-1").with("database_specific", rec{"severity": "Important"}).affects("Rocky Linux:9", "x", "introduced 0", "fixed 2"),
