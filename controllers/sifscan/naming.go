@@ -4,12 +4,12 @@
 package sifscan
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/sifscan/sifscan-operator/controllers/naming"
 )
 
 // maxJobName leaves room behind a Job's name for what Kubernetes and the reporter append
@@ -24,21 +24,7 @@ const maxJobName = 52
 // and the hash keeps "a.b" and "a-b" apart.
 func JobName(scan, run string) string {
 	_, id, _ := strings.Cut(run, "-")
-	room := maxJobName - len("-") - len(id)
-	if len(scan) > room || strings.Contains(scan, ".") {
-		scan = hashed(scan, room)
-	}
-	return scan + "-" + id
-}
-
-// hashed returns a DNS label of at most room characters for a DNS subdomain; different names
-// stay different.
-func hashed(name string, room int) string {
-	sum := sha256.Sum256([]byte(name))
-	tail := "-" + hex.EncodeToString(sum[:5])
-	head := strings.ReplaceAll(name, ".", "-")
-	head = head[:min(len(head), room-len(tail))]
-	return strings.TrimRight(head, "-") + tail
+	return naming.Label(scan, maxJobName-len("-")-len(id)) + "-" + id
 }
 
 // inventoryName returns the name of a chunk of a worker's ScanInventory.
