@@ -195,6 +195,9 @@ type Summary struct {
 	// fixable findings: a newer version of the package has the fix.
 	// +optional
 	Fixable *int32 `json:"fixable,omitempty"`
+	// secrets: places where a credential lies. Absent when nobody looked for them.
+	// +optional
+	Secrets *int32 `json:"secrets,omitempty"`
 	// packages found.
 	Packages int32 `json:"packages"`
 	// notAssessed packages: no vulnerability data was there to match them against.

@@ -9,6 +9,7 @@ import (
 	"sort"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 )
 
@@ -152,11 +153,13 @@ func cutAll(list *[]string, n, limit int) {
 	}
 }
 
-// cut makes s printable and at most limit bytes long. Text that is printable already stays as
+// Text makes s printable and at most limit bytes long. Text that is printable already stays as
 // it is: the scanner escaped it, and escaping twice would double its backslashes.
-func cut(s *string, limit int) {
-	if !printable.Safe(*s) {
-		*s = printable.Escape(*s)
+func Text(s string, limit int) string {
+	if !printable.Safe(s) {
+		return engine.Text(s, limit)
 	}
-	*s = printable.Truncate(*s, limit)
+	return printable.Truncate(s, limit)
 }
+
+func cut(s *string, limit int) { *s = Text(*s, limit) }

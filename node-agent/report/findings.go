@@ -71,9 +71,11 @@ var fixableAnnotation = regexp.MustCompile(`^[0-9]{1,10}/[0-9]{1,10}/[0-9]{1,10}
 // ValidFixable says whether text is a value of v1alpha1.AnnotationFixable.
 func ValidFixable(text string) bool { return fixableAnnotation.MatchString(text) }
 
+// Key identifies a finding in every scan of an image: one that outlives an update of its package keeps it.
+func Key(f *engine.Finding) string { return f.ID + " " + engine.Unversioned(f.PURL) }
+
 // Findings turns an engine's findings, most severe first, into those of a report: the first
-// MaxFindings, and the number of those left out. A finding that outlives an update of its
-// package keeps its key.
+// MaxFindings, and the number of those left out.
 func Findings(found []engine.Finding, detectedBy engine.ScanType, at metav1.Time) (list []v1alpha1.Finding, truncated int32) {
 	for i := range found[:min(len(found), MaxFindings)] {
 		f := &found[i]
@@ -90,7 +92,7 @@ func Findings(found []engine.Finding, detectedBy engine.ScanType, at metav1.Time
 			ids.GHSA = f.ID
 		}
 		list = append(list, v1alpha1.Finding{
-			Key: f.ID + " " + engine.Unversioned(f.PURL), IDs: ids,
+			Key: Key(f), IDs: ids,
 			Package: f.Package, Version: f.Version, PURL: f.PURL, Path: f.Path,
 			Severity: severity, Score: score, FixedVersion: f.FixedVersion,
 			DetectedBy: string(detectedBy), FirstSeen: at,
