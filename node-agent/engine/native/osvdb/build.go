@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -166,20 +165,25 @@ func (b *builder) addBase(ctx context.Context, path string) error {
 	defer base.Close() //nolint:errcheck // opened for reading
 	given := b.records
 	b.records = map[string]bool{}
-	for i := range base.slots {
+	m := new(memory)
+	for i := range base.head.slots {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s, err := base.slot(i)
+		raw := grow(&m.slots, slotSize)
+		if err := base.read(raw, base.head.index+i*slotSize); err != nil {
+			return err
+		}
+		l, k, err := base.list(parseSlot(raw), m)
 		if err != nil {
 			return err
 		}
-		l, err := base.list(s)
+		entries, err := l.whole()
 		if err != nil {
 			return err
 		}
-		for j := range l.Entries {
-			e := &l.Entries[j]
+		for j := range entries {
+			e := &entries[j]
 			if given[e.ID] {
 				continue
 			}
@@ -187,7 +191,7 @@ func (b *builder) addBase(ctx context.Context, path string) error {
 				b.records[e.ID] = true
 				b.info.Records++
 			}
-			if err := b.put(key{l.Ecosystem, l.Name}, e); err != nil {
+			if err := b.put(k, e); err != nil {
 				return err
 			}
 		}
@@ -228,15 +232,17 @@ func (b *builder) writeTo(ctx context.Context, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	indexAt := w.at
+	head := header{index: w.at, slots: int64(len(index)) / slotSize}
 	w.write(index)
-	b.info.Packages = len(index) / slotSize
+	head.directory, head.bits = w.at, directoryBits(head.slots)
+	w.write(directory(index, head.bits))
+	b.info.Packages = int(head.slots)
 	b.info.Digest = fmt.Sprintf("sha256:%x", w.hash.Sum(nil))
 	about, err := json.Marshal(b.info)
 	if err != nil {
 		return err
 	}
-	aboutAt := w.at
+	head.about, head.aboutLength = w.at, int64(len(about))
 	w.write(about)
 	if w.err == nil {
 		w.err = w.w.Flush()
@@ -244,11 +250,7 @@ func (b *builder) writeTo(ctx context.Context, f *os.File) error {
 	if w.err != nil {
 		return w.err
 	}
-	head := []byte(magic)
-	for _, n := range []int{int(indexAt), len(index) / slotSize, int(aboutAt), len(about)} {
-		head = binary.LittleEndian.AppendUint64(head, uint64(n))
-	}
-	_, err = f.WriteAt(head, 0)
+	_, err = f.WriteAt(head.bytes(), 0)
 	return err
 }
 
@@ -271,22 +273,22 @@ func (b *builder) writeLists(ctx context.Context, w *digestWriter) ([]byte, erro
 		if n < 0 {
 			n = len(b.places)
 		}
-		text, err := b.list(b.names[pkg], b.places[:n])
+		l, err := b.list(b.names[pkg], b.places[:n])
 		if err != nil {
 			return nil, err
 		}
-		index = binary.LittleEndian.AppendUint64(index, hashes[pkg])
-		index = binary.LittleEndian.AppendUint64(index, uint64(w.at))
-		index = binary.LittleEndian.AppendUint32(index, uint32(len(text)))
-		w.write(text)
+		list, details := l.encode()
+		index = slot{hashes[pkg], w.at, int64(len(list)), int64(len(details))}.appendTo(index)
+		w.write(list)
+		w.write(details)
 		b.places = b.places[n:]
 	}
 	return index, nil
 }
 
 // list joins a package's entries, sorted by record, each with the best rating there is.
-func (b *builder) list(k key, places []place) ([]byte, error) {
-	l := list{Ecosystem: k.ecosystem, Name: k.name}
+func (b *builder) list(k key, places []place) (*list, error) {
+	l := &list{key: k}
 	for _, p := range places {
 		text := make([]byte, p.length)
 		if _, err := b.temp.ReadAt(text, p.offset); err != nil {
@@ -299,10 +301,10 @@ func (b *builder) list(k key, places []place) ([]byte, error) {
 		if !e.Rating.scored() {
 			b.borrow(&e)
 		}
-		l.Entries = append(l.Entries, e)
+		l.entries = append(l.entries, e)
 	}
-	slices.SortStableFunc(l.Entries, func(x, y entry) int { return cmp.Compare(x.ID, y.ID) })
-	return json.Marshal(l)
+	slices.SortStableFunc(l.entries, func(x, y entry) int { return cmp.Compare(x.ID, y.ID) })
+	return l, nil
 }
 
 // borrow rates the entry's vulnerabilities by other records of the same: an advisory about one as a whole, an advisory about

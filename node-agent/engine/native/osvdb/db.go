@@ -4,12 +4,14 @@
 //
 // The file, all numbers little-endian:
 //
-//	header  magic, then offset and length of the index and of the description
-//	lists   for every package some record speaks of, its entries as JSON
-//	index   one slot for each list, sorted by hash: hash of ecosystem and name, offset, length
-//	about   the Info as JSON
+//	header     magic, then where the parts are
+//	lists      for every package some record speaks of, its entries
+//	index      one slot for each list, sorted by hash: hash of ecosystem and name, offset, lengths
+//	directory  for each value of the hash's first bits, the first slot that has it
+//	about      the Info as JSON
 //
-// A lookup reads some twenty slots and one list. Nothing is held in memory but the Info.
+// A lookup reads a place of the directory, the few slots there, and the list, if there is one: three reads. Nothing is held in
+// memory but the Info.
 package osvdb
 
 import (
@@ -19,20 +21,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"os"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 )
 
 const (
-	magic      = "sifosv1\n"
-	headerSize = 40
-	slotSize   = 20
+	magic      = "sifosv2\n"
+	headerSize = 8 + 6*8
+	slotSize   = 24
 
-	// maxList bounds the entries of one package: those of the Linux kernel in one distribution take 6 MiB.
-	maxList = 256 << 20
+	// maxList bounds the entries of one package: those of the Linux kernel in one distribution take 2 MiB.
+	maxList = 64 << 20
+	// maxBits bounds the directory, maxBucket the slots that share a place of it: of evenly spread hashes some two.
+	maxBits   = 24
+	maxBucket = 256
 	// maxAbout bounds the description.
 	maxAbout = 16 << 20
 )
@@ -58,10 +63,41 @@ type Info struct {
 type DB struct {
 	r     io.ReaderAt
 	close func() error
-	index int64
-	slots int
+	head  header
 	info  Info
-	names []string // ecosystems, sorted
+	names []string        // ecosystems, sorted
+	rules map[string]bool // those of them whose versions can be compared
+}
+
+// header says where the parts of the file are.
+type header struct {
+	index, slots       int64
+	directory, bits    int64
+	about, aboutLength int64
+}
+
+func (h header) bytes() []byte {
+	b := []byte(magic)
+	for _, n := range []int64{h.index, h.slots, h.directory, h.bits, h.about, h.aboutLength} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+	}
+	return b
+}
+
+// parseHeader refuses parts that lie outside the file of size bytes.
+func parseHeader(raw []byte, size int64) (h header, err error) {
+	for i, n := range []*int64{&h.index, &h.slots, &h.directory, &h.bits, &h.about, &h.aboutLength} {
+		*n = int64(binary.LittleEndian.Uint64(raw[8+8*i:]))
+	}
+	inside := func(at, length int64) bool {
+		return at >= headerSize && length >= 0 && length <= size && at <= size-length
+	}
+	if h.slots < 0 || h.slots > size/slotSize || !inside(h.index, h.slots*slotSize) ||
+		h.bits < 0 || h.bits > maxBits || !inside(h.directory, directorySize(h.bits)) ||
+		h.aboutLength > maxAbout || !inside(h.about, h.aboutLength) {
+		return h, fmt.Errorf("%w: its parts lie outside its %d bytes", ErrFormat, size)
+	}
+	return h, nil
 }
 
 // Open opens the database file at path.
@@ -83,27 +119,24 @@ func open(f *os.File) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	var head [headerSize]byte
-	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:8]) != magic {
+	var raw [headerSize]byte
+	if _, err := f.ReadAt(raw[:], 0); err != nil || string(raw[:8]) != magic {
 		return nil, ErrFormat
 	}
-	number := func(i int) int64 { return int64(binary.LittleEndian.Uint64(head[8+8*i:])) }
-	index, slots, about, length := number(0), number(1), number(2), number(3)
-	size := info.Size()
-	if index < headerSize || slots < 0 || slots > size/slotSize || index > size-slots*slotSize ||
-		about < headerSize || length < 0 || length > maxAbout || about > size-length {
-		return nil, fmt.Errorf("%w: its parts lie outside its %d bytes", ErrFormat, size)
+	db := &DB{r: f, close: f.Close, rules: map[string]bool{}}
+	if db.head, err = parseHeader(raw[:], info.Size()); err != nil {
+		return nil, err
 	}
-	db := &DB{r: f, close: f.Close, index: index, slots: int(slots)}
-	text := make([]byte, length)
-	if _, err := f.ReadAt(text, about); err != nil {
+	text := make([]byte, db.head.aboutLength)
+	if _, err := f.ReadAt(text, db.head.about); err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, &db.info); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	for name := range db.info.Ecosystems {
+	for name, entries := range db.info.Ecosystems {
 		db.names = append(db.names, name)
+		db.rules[name] = entries > 0 && hasRules(name)
 	}
 	slices.Sort(db.names)
 	return db, nil
@@ -125,26 +158,27 @@ func (db *DB) withPrefix(prefix string) []string {
 	return db.names[from:to]
 }
 
-// list is what the database stores of one package.
-type list struct {
-	Ecosystem string  `json:"e"`
-	Name      string  `json:"n"`
-	Entries   []entry `json:"l"`
-}
-
 // slot is one element of the index.
 type slot struct {
-	hash   uint64
-	offset int64
-	length int64
+	hash          uint64
+	offset        int64
+	head, details int64 // lengths
 }
 
 func parseSlot(raw []byte) slot {
 	return slot{
-		hash:   binary.LittleEndian.Uint64(raw),
-		offset: int64(binary.LittleEndian.Uint64(raw[8:])),
-		length: int64(binary.LittleEndian.Uint32(raw[16:])),
+		hash:    binary.LittleEndian.Uint64(raw),
+		offset:  int64(binary.LittleEndian.Uint64(raw[8:])),
+		head:    int64(binary.LittleEndian.Uint32(raw[16:])),
+		details: int64(binary.LittleEndian.Uint32(raw[20:])),
 	}
+}
+
+func (s slot) appendTo(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, s.hash)
+	b = binary.LittleEndian.AppendUint64(b, uint64(s.offset))
+	b = binary.LittleEndian.AppendUint32(b, uint32(s.head))
+	return binary.LittleEndian.AppendUint32(b, uint32(s.details))
 }
 
 // hashOf is the place of a package in the index.
@@ -153,52 +187,81 @@ func hashOf(k key) uint64 {
 	return binary.LittleEndian.Uint64(h[:])
 }
 
-func (db *DB) slot(i int) (slot, error) {
-	var raw [slotSize]byte
-	if _, err := db.r.ReadAt(raw[:], db.index+int64(i)*slotSize); err != nil {
-		return slot{}, fmt.Errorf("read the database of advisories: %w", err)
+// directoryBits makes places for some two slots each.
+func directoryBits(slots int64) int64 { return min(int64(bits.Len64(uint64(slots/2))), maxBits) }
+
+// directorySize is that of the places and of the end behind the last one.
+func directorySize(bits int64) int64 { return 4 * (1<<bits + 1) }
+
+// directory returns, for each value of the first bits of a hash, the first slot that has it or a higher one.
+func directory(index []byte, bits int64) []byte {
+	var d []byte
+	slot := 0
+	for place := range uint64(1) << bits {
+		for slot < len(index)/slotSize && parseSlot(index[slot*slotSize:]).hash>>(64-bits) < place {
+			slot++
+		}
+		d = binary.LittleEndian.AppendUint32(d, uint32(slot))
 	}
-	return parseSlot(raw[:]), nil
+	return binary.LittleEndian.AppendUint32(d, uint32(len(index)/slotSize))
 }
 
-// lookup returns the entries of a package, none when no record speaks of it.
-func (db *DB) lookup(k key) ([]entry, error) {
+// read reads len(p) bytes.
+func (db *DB) read(p []byte, off int64) error {
+	if _, err := db.r.ReadAt(p, off); err != nil {
+		return fmt.Errorf("read the database of advisories: %w", err)
+	}
+	return nil
+}
+
+// memory is used again from lookup to lookup.
+type memory struct {
+	place       [8]byte
+	slots, list []byte
+}
+
+// lookup returns the list of a package, an empty one when no record speaks of it.
+func (db *DB) lookup(k key, m *memory) (listing, error) {
 	hash := hashOf(k)
-	var readErr error
-	i := sort.Search(db.slots, func(i int) bool {
-		s, err := db.slot(i)
-		if err != nil {
-			readErr = err
-		}
-		return s.hash >= hash
-	})
-	for ; readErr == nil && i < db.slots; i++ {
-		s, err := db.slot(i)
-		if err != nil || s.hash != hash {
-			return nil, err
-		}
-		l, err := db.list(s)
-		if err != nil {
-			return nil, err
-		}
-		if l.Ecosystem == k.ecosystem && l.Name == k.name {
-			return l.Entries, nil
+	if err := db.read(m.place[:], db.head.directory+4*int64(hash>>(64-db.head.bits))); err != nil {
+		return listing{}, err
+	}
+	from, to := int64(binary.LittleEndian.Uint32(m.place[:])), int64(binary.LittleEndian.Uint32(m.place[4:]))
+	if from > to || to > db.head.slots || to-from > maxBucket {
+		return listing{}, fmt.Errorf("%w: its directory is damaged", ErrFormat)
+	}
+	slots := grow(&m.slots, (to-from)*slotSize)
+	if err := db.read(slots, db.head.index+from*slotSize); err != nil {
+		return listing{}, err
+	}
+	for ; len(slots) > 0; slots = slots[slotSize:] {
+		if s := parseSlot(slots); s.hash == hash {
+			if l, have, err := db.list(s, m); err != nil || have == k {
+				return l, err
+			}
 		}
 	}
-	return nil, readErr
+	return listing{}, nil
 }
 
-func (db *DB) list(s slot) (list, error) {
-	var l list
-	if s.offset < headerSize || s.length > maxList || s.offset > db.index-s.length {
-		return l, fmt.Errorf("%w: an entry lies outside it", ErrFormat)
+// list reads the list of a slot, which is valid until the memory is used again.
+func (db *DB) list(s slot, m *memory) (listing, key, error) {
+	size := s.head + s.details
+	if s.offset < headerSize || size > maxList || s.offset > db.head.index-size {
+		return listing{}, key{}, fmt.Errorf("%w: an entry lies outside it", ErrFormat)
 	}
-	text := make([]byte, s.length)
-	if _, err := db.r.ReadAt(text, s.offset); err != nil {
-		return l, fmt.Errorf("read the database of advisories: %w", err)
+	data := grow(&m.list, size)
+	if err := db.read(data, s.offset); err != nil {
+		return listing{}, key{}, err
 	}
-	if err := json.Unmarshal(text, &l); err != nil {
-		return l, fmt.Errorf("%w: %w", ErrFormat, err)
+	l, k := newListing(string(data[:s.head]), data[s.head:])
+	return l, k, l.err()
+}
+
+// grow returns n bytes of the buffer.
+func grow(buf *[]byte, n int64) []byte {
+	if int64(cap(*buf)) < n {
+		*buf = make([]byte, n)
 	}
-	return l, nil
+	return (*buf)[:n]
 }

@@ -1,23 +1,34 @@
 package osvdb
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 )
 
-var pythonSeparators = regexp.MustCompile(`[-_.]+`)
-
 // normalise returns the form of a package's name in which a record and an image agree.
 func normalise(ecosystem, name string) string {
 	switch ecosystem {
-	case "PyPI": // PEP 503
-		return strings.ToLower(pythonSeparators.ReplaceAllLiteralString(name, "-"))
+	case "PyPI":
+		return pythonName(name)
 	case "NuGet", "Packagist": // case means nothing there
 		return strings.ToLower(name)
 	}
 	return name
+}
+
+// pythonName normalises by PEP 503: lower case, one hyphen for each run of hyphens, underscores and dots.
+func pythonName(name string) string {
+	b := make([]byte, 0, len(name))
+	for _, c := range []byte(strings.ToLower(name)) {
+		switch {
+		case c != '-' && c != '_' && c != '.':
+			b = append(b, c)
+		case len(b) == 0 || b[len(b)-1] != '-':
+			b = append(b, '-')
+		}
+	}
+	return string(b)
 }
 
 // candidate is a name and version under which records may speak of a package.

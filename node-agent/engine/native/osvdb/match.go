@@ -3,6 +3,7 @@ package osvdb
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,17 +19,21 @@ type Matches struct {
 	NotAssessed int
 }
 
-// Match finds the vulnerabilities of the packages of an image with the operating system. It fails only when the database
-// cannot be read or ctx ends.
+// MaxFindings bounds what Match returns. The headers, tools and images of an old kernel, ten packages with 4,000 records each,
+// stay below it; an image whose package lists claim more is built to exhaust its reader's memory.
+const MaxFindings = 100_000
+
+// Match finds the vulnerabilities of the packages of an image with the operating system. It fails when the database cannot be
+// read, when ctx ends, and beyond MaxFindings: a part of them could be the harmless part.
 func (db *DB) Match(ctx context.Context, os engine.OS, packages []engine.Package) (Matches, error) {
-	m := matcher{db: db, found: map[[2]string]*engine.Finding{}}
+	m := matcher{db: db, os: os, found: map[[2]string]*engine.Finding{}, known: map[candidate][]hit{}}
 	var result Matches
 	unassessed := map[string]struct{}{}
 	for i := range packages {
 		if err := ctx.Err(); err != nil {
 			return Matches{}, err
 		}
-		assessed, err := m.match(&packages[i], os)
+		assessed, err := m.match(&packages[i])
 		if err != nil {
 			return Matches{}, err
 		}
@@ -50,31 +55,28 @@ func (db *DB) Match(ctx context.Context, os engine.OS, packages []engine.Package
 }
 
 type matcher struct {
-	db    *DB
-	found map[[2]string]*engine.Finding // by vulnerability and unqualified package URL
-	// The last list read: binary packages of one source follow one another in a sorted inventory.
-	last    key
-	entries []entry
+	db     *DB
+	os     engine.OS
+	found  map[[2]string]*engine.Finding // by vulnerability and unqualified package URL
+	known  map[candidate][]hit           // binary packages of one source have one answer
+	memory memory
+	item   item
+	assessment
 }
 
-func (m *matcher) lookup(k key) ([]entry, error) {
-	if m.last == k {
-		return m.entries, nil
-	}
-	entries, err := m.db.lookup(k)
-	if err == nil {
-		m.last, m.entries = k, entries
-	}
-	return entries, err
+// hit is a record that affects a candidate.
+type hit struct {
+	*entry
+	fixed string
 }
 
 // match adds a package's findings and tells whether it could be assessed.
-func (m *matcher) match(p *engine.Package, os engine.OS) (assessed bool, err error) {
+func (m *matcher) match(p *engine.Package) (assessed bool, err error) {
 	if p.Ecosystem == "" {
 		return false, nil
 	}
-	for _, c := range candidates(p, os, m.db.withPrefix) {
-		if m.db.info.Ecosystems[c.ecosystem] == 0 {
+	for _, c := range candidates(p, m.os, m.db.withPrefix) {
+		if !m.db.rules[c.ecosystem] {
 			continue
 		}
 		v, ok := parseVersion(c.version, c.ecosystem)
@@ -82,17 +84,42 @@ func (m *matcher) match(p *engine.Package, os engine.OS) (assessed bool, err err
 			continue
 		}
 		assessed = true
-		entries, err := m.lookup(key{c.ecosystem, c.name})
-		if err != nil {
-			return false, err
-		}
-		for i := range entries {
-			if affected, fixed := entries[i].affects(v); affected {
-				m.add(p, &entries[i], fixed)
+		hits, done := m.known[c]
+		if !done {
+			if hits, err = m.lookup(c, v); err != nil {
+				return false, err
 			}
+			m.known[c] = hits
+		}
+		for i := range hits {
+			m.add(p, hits[i].entry, hits[i].fixed)
+		}
+		if len(m.found) > MaxFindings {
+			return false, fmt.Errorf("its packages have more than %d vulnerabilities", MaxFindings)
 		}
 	}
 	return assessed, nil
+}
+
+// lookup returns the records that affect a candidate.
+func (m *matcher) lookup(c candidate, v *version) ([]hit, error) {
+	l, err := m.db.lookup(key{c.ecosystem, c.name}, &m.memory)
+	if err != nil {
+		return nil, err
+	}
+	var hits []hit
+	for m.against(v, l.versions); l.next(&m.item); {
+		affected, fixed := m.affected(&m.item)
+		if !affected {
+			continue
+		}
+		e, err := l.describe(&m.item)
+		if err != nil {
+			return nil, err
+		}
+		hits = append(hits, hit{e, strings.Clone(fixed)})
+	}
+	return hits, l.err()
 }
 
 // add notes that the entry's vulnerabilities affect the package.
