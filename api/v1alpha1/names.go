@@ -118,6 +118,9 @@ const (
 	AnnotationPackages = "sifscan.io/packages"
 	// AnnotationOutcome on a ScanReport: scanned, or the reason why not.
 	AnnotationOutcome = "sifscan.io/outcome"
+	// AnnotationPolicy on a ScanReport: PolicyDenied or PolicyAudit, the verdict of the engine's own
+	// policy; absent when it passed or none was asked for.
+	AnnotationPolicy = "sifscan.io/policy"
 	// AnnotationArtifacts on a ScanReport: the ConfigMap that holds its documents, and its
 	// size in bytes, as name/bytes.
 	AnnotationArtifacts = "sifscan.io/artifacts"

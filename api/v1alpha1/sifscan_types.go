@@ -19,6 +19,10 @@ type SIFScanSpec struct {
 	// +kubebuilder:default={}
 	Scanner Scanner `json:"scanner,omitzero"`
 
+	// tmp is where images are extracted for engines that need it; native reads in place.
+	// +optional
+	Tmp Tmp `json:"tmp,omitzero"`
+
 	// resources of the scanner container.
 	// Default: limits 2 CPU and 4Gi, requests 250m and 256Mi, each where it is not set.
 	// +optional

@@ -30,6 +30,7 @@ func parse(args []string) (*options, error) {
 	o := &options{}
 	var user, group, groups string
 	var database v1alpha1.DatabaseSource
+	var engines engineFlags
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
 	flags.StringVar(&o.operator.AgentImage, "agent-image", "", "image of the node agent, which runs in every scan pod (required)")
 	flags.StringVar(&user, "run-as-user", "65532", "user id that reads volumes; a Namespace's annotation "+v1alpha1.AnnotationRunAsUser+" overrides it")
@@ -40,6 +41,7 @@ func parse(args []string) (*options, error) {
 	flags.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", `address of /healthz and /readyz, "0" for none`)
 	flags.StringVar(&database.ClaimName, "database-claim", "", "claim that holds the default vulnerability database in each namespace that has one of this name")
 	flags.StringVar(&database.Path, "database-path", "osv.db", "path of the database on that claim")
+	engines.add(flags)
 	o.log.BindFlags(flags)
 	config.RegisterFlags(flags)
 	if err := flags.Parse(args); err != nil {
@@ -63,5 +65,5 @@ func parse(args []string) (*options, error) {
 	if database.ClaimName != "" {
 		o.operator.Database = &database
 	}
-	return o, nil
+	return o, engines.configure(&o.operator)
 }

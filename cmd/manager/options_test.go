@@ -6,14 +6,18 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/controllers/sifscan"
 )
 
 func TestParse(t *testing.T) {
 	image := "--agent-image=agent:1"
+	digest := "@sha256:" + strings.Repeat("0a", 32)
+	nonroot := sifscan.Identity{User: 65532, Group: 65532}
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -23,6 +27,18 @@ func TestParse(t *testing.T) {
 		{"only the image", []string{image}, sifscan.OperatorConfig{AgentImage: "agent:1", Identity: sifscan.Identity{User: 65532, Group: 65532}}, ""},
 		{"an identity", []string{image, "--run-as-user=4242", "--run-as-group=100", "--supplemental-groups=1,2"},
 			sifscan.OperatorConfig{AgentImage: "agent:1", Identity: sifscan.Identity{User: 4242, Group: 100, SupplementalGroups: []int64{1, 2}}}, ""},
+		{"engines", []string{image, "--qscanner-image=q" + digest, "--qscanner-gateway-url=https://gw", "--qscanner-ca-configmap=ca",
+			"--qscanner-java-db-claim=java", "--qscanner-report-waits=1s,2m", "--trivy-path=/opt/trivy", "--trivy-sha256=" + strings.Repeat("0b", 32)},
+			sifscan.OperatorConfig{AgentImage: "agent:1", Identity: nonroot,
+				Qscanner: &sifscan.QscannerConfig{
+					Binary: sifscan.Binary{Image: "q" + digest, Path: "/qscanner"}, GatewayURL: "https://gw", CAConfigMap: "ca",
+					JavaDB: &v1alpha1.DatabaseSource{ClaimName: "java"}, ReportWaits: []time.Duration{time.Second, 2 * time.Minute},
+				},
+				Trivy: &sifscan.Binary{Path: "/opt/trivy", SHA256: strings.Repeat("0b", 32)},
+			}, ""},
+		{"an engine by tag", []string{image, "--qscanner-image=q:latest"}, sifscan.OperatorConfig{}, "--qscanner-…: image q:latest: name it by digest"},
+		{"an engine in the agent image without its sum", []string{image, "--trivy-path=/trivy"}, sifscan.OperatorConfig{}, "--trivy-…: a program in the agent image needs its sha256"},
+		{"a wait that is none", []string{image, "--qscanner-image=q" + digest, "--qscanner-report-waits=soon"}, sifscan.OperatorConfig{}, "use durations such as 30s,1m"},
 		{"no image", nil, sifscan.OperatorConfig{}, "--agent-image is missing"},
 		{"root", []string{image, "--run-as-user=0"}, sifscan.OperatorConfig{}, `"0" is not a number from 1 to 2147483647`},
 		{"a forgotten dash", []string{image, "leader-elect"}, sifscan.OperatorConfig{}, `unexpected argument "leader-elect"`},

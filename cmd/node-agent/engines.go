@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
@@ -41,7 +42,7 @@ func (f *engineFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.name, "engine", native.Name, "engine: native, qscanner or trivy")
 	flags.StringVar(&f.mode, "mode", "", "inventory-only, get-report; qscanner also scan-only, evaluate-policy [native: get-report with --db; others: get-report]")
 	flags.StringVar(&f.database, "db", "", "vulnerabilities: for native a file made by 'node-agent db build' [none: packages are listed and not matched]; for trivy its cache directory")
-	flags.StringSliceVar(&f.scanTypes, "scan-types", split(os.Getenv("SCAN_TYPES")), "pkg, fileinsight, secret (environment: SCAN_TYPES) [pkg; qscanner: pkg,fileinsight]")
+	flags.StringSliceVar(&f.scanTypes, "scan-types", split(os.Getenv("SCAN_TYPES")), "pkg, fileinsight (trivy has none), secret (environment: SCAN_TYPES) [pkg,fileinsight]")
 	flags.StringSliceVar(&f.excludeDirs, "exclude-dirs", nil, "directories of the image that are not entered")
 	flags.StringVar(&f.tmpDir, "tmp-dir", os.TempDir(), "where qscanner and trivy have images extracted")
 	flags.StringVar(&f.tmpLimit, "tmp-limit", "10Gi", "most bytes below --tmp-dir for one image")
@@ -85,6 +86,9 @@ func (f *engineFlags) configure(s *scan.Scanner) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := unix.Access(f.tmpDir, unix.W_OK|unix.X_OK); err != nil {
+		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--tmp-dir %s (spec.tmp): the scan's user may not write there: %w", f.tmpDir, err)}
+	}
 	s.Tmp = scan.Tmp{Dir: f.tmpDir, Limit: limit}
 	switch f.name {
 	case qscanner.Name:
@@ -95,10 +99,13 @@ func (f *engineFlags) configure(s *scan.Scanner) (release func(), err error) {
 	return nil, usageError{fmt.Errorf("--engine %q: use native, qscanner or trivy", f.name)}
 }
 
+// defaultScanTypes are those of a SIFScan. They are part of a report's name.
+var defaultScanTypes = []string{"pkg", "fileinsight"}
+
 func (f *engineFlags) types() ([]engine.ScanType, error) {
 	names := f.scanTypes
-	if len(names) == 0 && f.name == qscanner.Name {
-		names = []string{"pkg", "fileinsight"}
+	if len(names) == 0 {
+		names = defaultScanTypes
 	}
 	known := []engine.ScanType{engine.ScanPackages, engine.ScanFileInsight, engine.ScanSecrets}
 	var types []engine.ScanType
@@ -149,7 +156,14 @@ func (f *engineFlags) useQscanner(s *scan.Scanner) (func(), error) {
 	}
 	e, err := qscanner.New(c)
 	if err != nil {
-		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--engine qscanner: %w", err)}
+		reason := v1alpha1.ReasonInvalidSpec
+		if errors.Is(err, qscanner.ErrCredentials) {
+			reason = v1alpha1.ReasonCredentialsMissing
+		}
+		return nil, configError{reason, fmt.Errorf("--engine qscanner: %w", err)}
+	}
+	if err := takeTmp(s, e.Unpacked()); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	s.Engine, s.EngineVersion, s.Settings = e, e.Version(), e.Settings
 	return func() { e.Close() }, nil
@@ -169,11 +183,25 @@ func (f *engineFlags) useTrivy(s *scan.Scanner) (func(), error) {
 	if err != nil {
 		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--engine trivy: %w", err)}
 	}
+	if err := takeTmp(s, e.Unpacked()); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	s.Engine, s.EngineVersion, s.Settings = e, e.Version(), e.Settings
 	if db := e.Database(); db != nil {
 		s.Database = db.Digest
 	}
 	return func() { e.Close() }, nil
+}
+
+// takeTmp takes what an unpacked binary needs from the tmp of every image.
+func takeTmp(s *scan.Scanner, bytes int64) error {
+	if s.Tmp.Limit == 0 || bytes == 0 {
+		return nil
+	}
+	if s.Tmp.Limit -= bytes; s.Tmp.Limit <= 0 {
+		return configError{v1alpha1.ReasonTmpTooSmall, fmt.Errorf("--tmp-limit (spec.tmp.sizeLimit): the engine's binary alone unpacks to %d MiB", bytes>>20)}
+	}
+	return nil
 }
 
 // lookUp finds a program by its name alone, as a shell does. A path stays as it is: that of a gzip file is no program yet.

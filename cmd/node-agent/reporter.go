@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,7 +29,7 @@ const requestTimeout = 15 * time.Second
 func reporterCommand() *cobra.Command {
 	var results, state, artifacts, rescan string
 	var maxFindings int
-	o := reporter.Options{ScanTypes: []string{"pkg"}}
+	o := reporter.Options{}
 	c := &cobra.Command{
 		Use:    "reporter",
 		Short:  "Upload what the scanner of the same pod finds",
@@ -46,6 +47,7 @@ func reporterCommand() *cobra.Command {
 				}
 				o.Worker = int32(n)
 			}
+			o.ScanTypes = slices.Sorted(slices.Values(o.ScanTypes))
 			api, err := apiClient()
 			if err != nil {
 				return err
@@ -64,6 +66,7 @@ func reporterCommand() *cobra.Command {
 	flags.StringVar(&o.ClaimUID, "claim-uid", "", "UID of the PersistentVolumeClaim")
 	flags.StringVar(&o.SubPath, "sub-path", "", "folder of the volume that is scanned")
 	flags.StringVar(&o.Engine, "engine", native.Name, "engine of the reports")
+	flags.StringSliceVar(&o.ScanTypes, "scan-types", defaultScanTypes, "scan types of the reports")
 	flags.StringVar(&artifacts, "artifacts", string(v1alpha1.ArtifactsConfigMap), "where documents are kept: ConfigMap or None")
 	flags.IntVar(&maxFindings, "max-findings", 20, "findings listed in a ScanReport")
 	flags.StringVar(&rescan, "rescan", string(v1alpha1.RescanWhenChanged), "WhenChanged or Always")

@@ -48,9 +48,24 @@ func deathOf(pod *corev1.Pod) (cause, bool) {
 	if end := scannerEnd(pod); end != nil {
 		return containerDeath(pod, end), true
 	}
+	if c, ok := initDeath(pod); ok {
+		return c, true
+	}
 	// Kubelet refused the pod after it was bound: OutOfcpu, NodeAffinity, UnexpectedAdmissionError.
 	return cause{v1alpha1.ReasonUnschedulable, fmt.Sprintf("node %s refused the scan pod (%s): %s",
 		pod.Spec.NodeName, printable(pod.Status.Reason, maxWord), detail)}, true
+}
+
+// initDeath says why a container failed that prepares the pod, before reporter and scanner start.
+func initDeath(pod *corev1.Pod) (cause, bool) {
+	for i := range pod.Status.InitContainerStatuses {
+		s := &pod.Status.InitContainerStatuses[i]
+		if end := s.State.Terminated; end != nil && end.ExitCode != 0 && s.Name != reporterContainer {
+			return cause{v1alpha1.ReasonEngineFailed, fmt.Sprintf("container %s, which prepares the scan, ended with exit code %d (%s): %s",
+				s.Name, end.ExitCode, printable(end.Reason, maxWord), printable(end.Message, maxDetail))}, true
+		}
+	}
+	return cause{}, false
 }
 
 // containerDeath says why the scanner ended. Exit codes are those of node-agent scan.

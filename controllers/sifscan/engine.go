@@ -4,9 +4,10 @@
 package sifscan
 
 import (
+	"fmt"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
 // engine is the engine, and what it needs to read images.
@@ -14,15 +15,47 @@ func (in JobInputs) engine() part {
 	s := resolve(&in.Scan.Spec)
 	p := part{args: []string{
 		"--engine=" + string(s.Engine),
+		"--scan-types=" + strings.Join(s.ScanTypes, ","),
 		"--formats=" + strings.Join(s.Formats, ","),
 		"--timeout=" + s.Timeout.String(),
 	}}
-	if in.Database != nil {
-		p = join(p, part{
-			volumes: []corev1.Volume{claimVolume(databaseVolume, in.Database.ClaimName)},
-			mounts:  []corev1.VolumeMount{{Name: databaseVolume, MountPath: databaseDir, ReadOnly: true}},
-			args:    []string{"--db=" + databaseDir + "/" + literal(in.Database.Path)},
-		})
+	for _, dir := range s.ExcludeDirs {
+		p.args = append(p.args, "--exclude-dirs="+literal(dir))
 	}
+	switch s.Engine {
+	case v1alpha1.EngineQscanner:
+		return join(p, in.qscanner(s))
+	case v1alpha1.EngineTrivy:
+		return join(p, in.trivy(s))
+	}
+	return join(p, in.native())
+}
+
+// native matches packages with a file.
+func (in JobInputs) native() part {
+	if in.Database == nil {
+		return part{}
+	}
+	p := databasePart(in.Database.ClaimName)
+	p.args = []string{"--db=" + databaseDir + "/" + literal(in.Database.Path)}
 	return p
+}
+
+// checkEngine refuses a spec whose engine the operator cannot run.
+func (c *OperatorConfig) checkEngine(spec *v1alpha1.SIFScanSpec) error {
+	s := resolve(spec)
+	missing := func(flag string) error {
+		return &hold{stalled: true, reason: v1alpha1.ReasonNotAllowed, message: fmt.Sprintf(
+			"the operator has no binary of the engine %s: set spec.scanner.engine to native, or ask the operator's administrator for --%s-image", s.Engine, flag)}
+	}
+	switch {
+	case s.Engine == v1alpha1.EngineQscanner && c.Qscanner == nil:
+		return missing("qscanner")
+	case s.Engine == v1alpha1.EngineTrivy && c.Trivy == nil:
+		return missing("trivy")
+	case s.Engine == v1alpha1.EngineQscanner && s.Qscanner.Mode != v1alpha1.QscannerInventoryOnly &&
+		s.Qscanner.Platform == "" && c.Qscanner.GatewayURL == "":
+		return &hold{stalled: true, reason: v1alpha1.ReasonInvalidSpec, message: "spec.scanner.qscanner.platform: name your Qualys platform, such as US2 or EU1"}
+	}
+	return nil
 }

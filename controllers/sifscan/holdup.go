@@ -64,7 +64,8 @@ func waitingCause(pod *corev1.Pod, s *corev1.ContainerStatus) (cause, bool) {
 		// The mount is read-only, so kubelet cannot make the folder as it does elsewhere.
 		return cause{v1alpha1.ReasonVolumeNotFound, "spec.target.volume.subPath is not a folder of the volume: " + detail}, true
 	case reason == createConfigError:
-		return cause{v1alpha1.ReasonCredentialsMissing, "the scan pod refers to something that is not there: " + detail}, true
+		return cause{v1alpha1.ReasonCredentialsMissing, "the scan pod refers to something that is not there: " + detail +
+			"; create it, or correct its name in the spec: the scan goes on by itself"}, true
 	case s.Name == reporterContainer && reason == "CrashLoopBackOff":
 		return cause{v1alpha1.ReasonReportUnavailable, "the reporter keeps ending" + lastWords(s) + "; see its log"}, true
 	case slices.Contains(startReasons, reason):

@@ -36,7 +36,7 @@ func TestHoldupOf(t *testing.T) {
 			cause{v1alpha1.ReasonVolumeNotFound, `spec.target.volume.subPath is not a folder of the volume: failed to prepare subPath for volumeMount "target" of container "scanner"`}, created},
 		{"a Secret is not there",
 			pod().waits(scannerContainer, "CreateContainerConfigError", `secret "a" not found`),
-			cause{v1alpha1.ReasonCredentialsMissing, `the scan pod refers to something that is not there: secret "a" not found`}, created},
+			cause{v1alpha1.ReasonCredentialsMissing, `the scan pod refers to something that is not there: secret "a" not found; create it, or correct its name in the spec: the scan goes on by itself`}, created},
 		{"the runtime cannot make the container",
 			pod().waits(scannerContainer, "CreateContainerError", "no command specified"),
 			cause{v1alpha1.ReasonEngineFailed, "container scanner does not start (CreateContainerError): no command specified"}, created},

@@ -32,6 +32,8 @@ type JobInputs struct {
 	Identity Identity
 	// Database to match packages with; nil: none.
 	Database *v1alpha1.DatabaseSource
+	// JavaDB that qscanner reads; nil: none.
+	JavaDB *v1alpha1.DatabaseSource
 	// ClaimUID tells volumes apart that had the same name one after the other.
 	ClaimUID types.UID
 }

@@ -53,27 +53,33 @@ func TestBuildJob(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			scan := tc.scan.obj()
 			job := BuildJob(JobInputs{Scan: scan, Run: RunID(scan), Config: config, Identity: tc.identity, ClaimUID: claimUID})
-			got, err := yaml.Marshal(job)
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join("testdata", tc.golden)
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("%s (-want +got; rewrite with go test -update):\n%s", file, diff)
-			}
+			compareWithGolden(t, tc.golden, job)
 			if diff := cmp.Diff(tc.scan.obj(), scan); diff != "" {
 				t.Errorf("BuildJob changed its input:\n%s", diff)
 			}
 		})
+	}
+}
+
+// compareWithGolden compares a Job with a file in testdata.
+func compareWithGolden(t *testing.T, golden string, job *batchv1.Job) {
+	t.Helper()
+	got, err := yaml.Marshal(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join("testdata", golden)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got; rewrite with go test -update):\n%s", file, diff)
 	}
 }
 

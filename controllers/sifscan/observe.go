@@ -74,7 +74,7 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 // complete judges a run whose Job completed. Leftovers of earlier scans go first: should the
 // operator end before the status is written, this is done again.
 func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
-	sum := newSumming(t.reports, p.scan.Spec.Policy)
+	sum := newSumming(t.reports, judgedBy(&p.scan.Spec))
 	var sweep sweep
 	err := r.eachReport(ctx, p.scan, func(report *metav1.PartialObjectMetadata) {
 		sum.add(report)

@@ -56,7 +56,7 @@ const tokenLifetime = 3600
 // token, the reporter holds the token and mounts no image.
 func (in JobInputs) podTemplate() corev1.PodTemplateSpec {
 	spec := in.Scan.Spec
-	parts := join(in.engine(), in.target())
+	parts := join(in.engine(), in.tmp(), in.target())
 	labels := maps.Clone(spec.Scheduling.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -107,7 +107,7 @@ func containerSecurity() *corev1.SecurityContext {
 // scanner is the container that reads images. Every setting is on its command line, defaults
 // too: operator and agent then need not agree on them.
 func (in JobInputs) scanner(parts part) corev1.Container {
-	resources := scannerResources(in.Scan.Spec.Resources)
+	resources := withDisk(scannerResources(in.Scan.Spec.Resources), &in.Scan.Spec)
 	args := append([]string{"scan"}, parts.args...)
 	args = append(args, "--results-dir="+resultsDir, "--state-dir="+stateDir, "--") // a path may begin with a dash
 	return corev1.Container{

@@ -12,37 +12,79 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
-// judged is what spec.policy says of a run's images; nil where there is no policy.
+// judged is what policies say of a run's images: spec.policy, and that of an engine which has its own. Nil
+// where there is neither.
 type judged struct {
+	// policy of the SIFScan; nil: the platform's alone.
 	policy *v1alpha1.Policy
-	// denied are reports of images beyond the policy; the first few by name.
-	denied int
-	names  []string
+	// platform: the engine was asked for the verdict of its platform's policies.
+	platform bool
+	// over are reports of images with more findings than policy allows; denied and audit those of which
+	// the platform says so.
+	over, denied, audit named
 	// unknown images were not assessed, and so are neither within the policy nor beyond it.
 	unknown int
 }
 
-// maxDeniedNames in the condition's message; kubectl get scanreport shows all.
-const maxDeniedNames = 5
+// judgedBy returns what a run's images are judged with.
+func judgedBy(spec *v1alpha1.SIFScanSpec) *judged {
+	q := resolve(spec).Qscanner
+	j := &judged{policy: spec.Policy, platform: q != nil && q.Mode == v1alpha1.QscannerEvaluatePolicy}
+	if j.policy == nil && !j.platform {
+		return nil
+	}
+	return j
+}
 
-// image judges one image: the numbers of its critical and high findings, and of those with a fix.
-func (j *judged) image(report string, counts, fixable []int32) {
+// named counts reports and keeps the names of a few; kubectl get scanreport shows all.
+type named struct {
+	n     int
+	names []string
+}
+
+const maxNames = 5
+
+func (l *named) add(name string) {
+	if l.n++; len(l.names) < maxNames {
+		l.names = append(l.names, name)
+	}
+}
+
+func (l *named) String() string {
+	text := strings.Join(l.names, ", ")
+	if more := l.n - len(l.names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// image judges one image: the platform's verdict, the numbers of its critical and high findings, and of
+// those with a fix.
+func (j *judged) image(report, verdict string, counts, fixable []int32) {
 	if j == nil {
 		return
 	}
-	if counts == nil || j.policy.OnlyFixable && fixable == nil {
-		j.unknown++
-		return
+	switch {
+	case j.platform && verdict == v1alpha1.ReasonPolicyDenied:
+		j.denied.add(report)
+	case j.platform && verdict == v1alpha1.ReasonPolicyAudit:
+		j.audit.add(report)
 	}
+	switch {
+	case j.policy == nil:
+	case counts == nil || j.policy.OnlyFixable && fixable == nil:
+		j.unknown++
+	case j.beyond(counts, fixable):
+		j.over.add(report)
+	}
+}
+
+// beyond reports whether an image has more findings than spec.policy allows.
+func (j *judged) beyond(counts, fixable []int32) bool {
 	if j.policy.OnlyFixable {
 		counts = fixable
 	}
-	if !over(j.policy.MaxCritical, counts[0]) && !over(j.policy.MaxHigh, counts[1]) {
-		return
-	}
-	if j.denied++; len(j.names) < maxDeniedNames {
-		j.names = append(j.names, report)
-	}
+	return over(j.policy.MaxCritical, counts[0]) || over(j.policy.MaxHigh, counts[1])
 }
 
 func over(limit *int32, n int32) bool { return limit != nil && n > *limit }
@@ -54,22 +96,46 @@ func (j *judged) condition(unread int32) *metav1.Condition {
 		return nil
 	}
 	c := &metav1.Condition{Type: v1alpha1.ConditionPolicyPassed}
-	switch {
-	case j.denied > 0:
-		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied
-		c.Message = fmt.Sprintf("%s more findings than spec.policy allows: %s", counted(j.denied, "image has", "images have"), strings.Join(j.names, ", "))
-		if more := j.denied - len(j.names); more > 0 {
-			c.Message += fmt.Sprintf(" and %d more", more)
-		}
+	switch objections := j.objections(); {
+	case j.over.n+j.denied.n > 0:
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, objections
+	case j.audit.n > 0:
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonPolicyAudit, objections
 	case j.unknown > 0:
 		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonNotAssessed
 		c.Message = fmt.Sprintf("%s not matched with a vulnerability database", counted(j.unknown, "image was", "images were"))
 	case unread > 0:
 		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonPartiallyAssessed
-		c.Message = fmt.Sprintf("every image that was read is within spec.policy, and %d could not be read", unread)
+		c.Message = fmt.Sprintf("every image that was read is within %s, and %d could not be read", j.name(), unread)
 	default:
 		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonSucceeded
-		c.Message = "every image is within spec.policy"
+		c.Message = "every image is within " + j.name()
 	}
 	return c
+}
+
+// objections says which images do not pass.
+func (j *judged) objections() string {
+	var parts []string
+	if n := j.over.n; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s more findings than spec.policy allows: %s", counted(n, "image has", "images have"), &j.over))
+	}
+	if n := j.denied.n; n > 0 {
+		parts = append(parts, fmt.Sprintf("the platform's policy denies %s: %s", counted(n, "image", "images"), &j.denied))
+	}
+	if n := j.audit.n; n > 0 {
+		parts = append(parts, fmt.Sprintf("the platform's policy asks for an audit of %s: %s", counted(n, "image", "images"), &j.audit))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// name says what the images are judged by.
+func (j *judged) name() string {
+	switch {
+	case j.policy == nil:
+		return "the platform's policy"
+	case j.platform:
+		return "spec.policy and the platform's policy"
+	}
+	return "spec.policy"
 }

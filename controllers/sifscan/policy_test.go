@@ -56,7 +56,7 @@ func TestPolicyJudgesEachImageByItself(t *testing.T) {
 			for _, r := range tc.reports {
 				covered[r.Name] = struct{}{}
 			}
-			s := newSumming(covered, tc.policy)
+			s := newSumming(covered, judgedBy(&v1alpha1.SIFScanSpec{Policy: tc.policy}))
 			for _, r := range tc.reports {
 				s.add(r)
 			}
@@ -65,6 +65,55 @@ func TestPolicyJudgesEachImageByItself(t *testing.T) {
 				t.Errorf("condition (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestThePlatformsPolicyJudgesToo(t *testing.T) {
+	const denied, audit = v1alpha1.ReasonPolicyDenied, v1alpha1.ReasonPolicyAudit
+	evaluate := makeScan().with(everyQscannerSetting).Spec
+	both := *evaluate.DeepCopy()
+	both.Policy = &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)}
+	for _, tc := range []struct {
+		name            string
+		spec            v1alpha1.SIFScanSpec
+		verdicts        []string
+		counts          string
+		unread          int32
+		status          metav1.ConditionStatus
+		reason, message string
+	}{
+		{"no objection", evaluate, []string{"", ""}, "9/9/9/9/9", 0, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every image is within the platform's policy"},
+		{"an image is denied", evaluate, []string{audit, denied}, "0/0/0/0/0", 0, metav1.ConditionFalse, denied,
+			"the platform's policy denies 1 image: sr-1; the platform's policy asks for an audit of 1 image: sr-0"},
+		{"an audit", evaluate, []string{"", audit}, "0/0/0/0/0", 0, metav1.ConditionFalse, audit, "the platform's policy asks for an audit of 1 image: sr-1"},
+		{"an image that could not be read", evaluate, []string{""}, "", 1, metav1.ConditionUnknown, v1alpha1.ReasonPartiallyAssessed,
+			"every image that was read is within the platform's policy, and 1 could not be read"},
+		{"both policies object", both, []string{denied}, "1/0/0/0/0", 0, metav1.ConditionFalse, denied,
+			"1 image has more findings than spec.policy allows: sr-0; the platform's policy denies 1 image: sr-0"},
+		{"an audit outweighs what was not assessed", both, []string{audit}, "", 0, metav1.ConditionFalse, audit, "the platform's policy asks for an audit of 1 image: sr-0"},
+		{"both pass", both, []string{""}, "0/0/0/0/0", 0, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every image is within spec.policy and the platform's policy"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			covered := map[string]struct{}{}
+			s := newSumming(covered, judgedBy(&tc.spec))
+			for i, verdict := range tc.verdicts {
+				name := fmt.Sprintf("sr-%d", i)
+				covered[name] = struct{}{}
+				s.add(makeReport(name, v1alpha1.AnnotationCounts, tc.counts, v1alpha1.AnnotationPolicy, verdict))
+			}
+			want := &metav1.Condition{Type: v1alpha1.ConditionPolicyPassed, Status: tc.status, Reason: tc.reason, Message: tc.message}
+			if diff := cmp.Diff(want, s.judged.condition(tc.unread)); diff != "" {
+				t.Errorf("condition (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAVerdictOfAnotherModeIsNotHeard(t *testing.T) {
+	s := newSumming(map[string]struct{}{"sr-0": {}}, judgedBy(&v1alpha1.SIFScanSpec{Policy: &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)}}))
+	s.add(makeReport("sr-0", v1alpha1.AnnotationCounts, "0/0/0/0/0", v1alpha1.AnnotationPolicy, v1alpha1.ReasonPolicyDenied))
+	if c := s.judged.condition(0); c.Status != metav1.ConditionTrue {
+		t.Errorf("got %+v", c)
 	}
 }
 

@@ -5,6 +5,7 @@ package sifscan
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -51,6 +52,7 @@ func (in JobInputs) reporterArgs() []string {
 		"--claim-uid=" + string(in.ClaimUID),
 		"--sub-path=" + literal(s.SubPath),
 		"--engine=" + string(s.Engine),
+		"--scan-types=" + strings.Join(s.ScanTypes, ","),
 		"--artifacts=" + string(s.Artifacts),
 		"--rescan=" + string(s.Rescan),
 		fmt.Sprintf("--max-findings=%d", *s.MaxFindings),

@@ -30,6 +30,8 @@ func RunID(scan *v1alpha1.SIFScan) string {
 		{&s.Exclude, &defaults.Exclude},
 		{&s.FileNames, &defaults.FileNames},
 		{&s.Formats, &defaults.Formats},
+		{&s.ScanTypes, &defaults.ScanTypes},
+		{&s.ExcludeDirs, &defaults.ExcludeDirs},
 	} {
 		if *list.value = asSet(*list.value); slices.Equal(*list.value, asSet(*list.fallback)) {
 			*list.value = nil
@@ -43,6 +45,10 @@ func RunID(scan *v1alpha1.SIFScan) string {
 	if *s.MaxFindings == *defaults.MaxFindings {
 		s.MaxFindings = nil
 	}
+	if q := s.Qscanner; q != nil {
+		drop(&q.Mode, v1alpha1.QscannerGetReport)
+		q.PolicyTags = asSet(q.PolicyTags)
+	}
 
 	text, err := json.Marshal(struct {
 		settings
@@ -55,7 +61,7 @@ func RunID(scan *v1alpha1.SIFScan) string {
 	return runVersion + hex.EncodeToString(sum[:8])
 }
 
-func asSet(list []string) []string {
+func asSet[T ~string](list []T) []T {
 	return slices.Compact(slices.Sorted(slices.Values(list)))
 }
 

@@ -31,6 +31,13 @@ type settings struct {
 	Database    *v1alpha1.DatabaseSource `json:"database,omitempty"`
 	MaxFindings *int32                   `json:"maxFindings,omitempty"`
 	Policy      *v1alpha1.Policy         `json:"policy,omitempty"`
+
+	ScanTypes   []string `json:"scanTypes,omitempty"`
+	ExcludeDirs []string `json:"excludeDirs,omitempty"`
+	// Offline is of qscanner alone: the other engines always are.
+	Offline  bool                     `json:"offline,omitempty"`
+	Qscanner *v1alpha1.QscannerEngine `json:"qscanner,omitempty"`
+	Trivy    *v1alpha1.TrivyDatabase  `json:"trivy,omitempty"`
 }
 
 // Defaults, as the markers in api/v1alpha1 state them.
@@ -61,14 +68,36 @@ func resolve(spec *v1alpha1.SIFScanSpec) settings {
 
 		MaxFindings: ptr.To(ptr.Deref(spec.Reports.MaxFindings, defaultMaxFindings)),
 		Policy:      spec.Policy,
+
+		ScanTypes:   texts(spec.Scanner.ScanTypes, string(v1alpha1.ScanPackages), string(v1alpha1.ScanFileInsight)),
+		ExcludeDirs: texts(spec.Scanner.ExcludeDirs),
 	}
-	if spec.Scanner.Native != nil {
-		s.Database = spec.Scanner.Native.Database
-	}
+	s.resolveEngine(&spec.Scanner)
 	if t := spec.Scanner.Timeout; t != nil {
 		s.Timeout = t.Duration
 	}
 	return s
+}
+
+// resolveEngine takes over what is the chosen engine's own.
+func (s *settings) resolveEngine(scanner *v1alpha1.Scanner) {
+	switch s.Engine {
+	case v1alpha1.EngineNative:
+		if scanner.Native != nil {
+			s.Database = scanner.Native.Database
+		}
+	case v1alpha1.EngineQscanner:
+		s.Offline = ptr.Deref(scanner.Offline, false)
+		s.Qscanner = &v1alpha1.QscannerEngine{}
+		if scanner.Qscanner != nil {
+			s.Qscanner = scanner.Qscanner.DeepCopy()
+		}
+		s.Qscanner.Mode = or(s.Qscanner.Mode, v1alpha1.QscannerGetReport)
+	case v1alpha1.EngineTrivy:
+		if scanner.Trivy != nil {
+			s.Trivy = scanner.Trivy.Database
+		}
+	}
 }
 
 // cleanSubPath gives one spelling to each folder; the volume's root is the empty one.

@@ -34,7 +34,10 @@ func (r *Reconciler) start(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
-	database, err := r.database(ctx, p.scan)
+	if err := errors.Join(r.Config.checkEngine(&p.scan.Spec), checkTmp(&p.scan.Spec)); err != nil {
+		return err
+	}
+	database, javaDB, err := r.databases(ctx, p.scan)
 	if err != nil {
 		return err
 	}
@@ -59,7 +62,7 @@ func (r *Reconciler) start(ctx context.Context, p *pass) error {
 		return err
 	}
 	return r.createJob(ctx, p, BuildJob(JobInputs{
-		Scan: p.scan, Run: p.run, Config: r.Config, Identity: identity, Database: database, ClaimUID: claimUID,
+		Scan: p.scan, Run: p.run, Config: r.Config, Identity: identity, Database: database, JavaDB: javaDB, ClaimUID: claimUID,
 	}))
 }
 
@@ -159,21 +162,36 @@ func (r *Reconciler) awaitCollector(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// database returns what the scan's packages are matched with; nil where there is nothing.
-func (r *Reconciler) database(ctx context.Context, scan *v1alpha1.SIFScan) (*v1alpha1.DatabaseSource, error) {
-	if own := resolve(&scan.Spec).Database; own != nil {
-		_, err := r.claim(ctx, scan.Namespace, own.ClaimName, "spec.scanner.native.database.claimName")
-		return own, err
+// databases returns what the scan's packages are matched with, and the Java database that qscanner reads;
+// nil where there is none.
+func (r *Reconciler) databases(ctx context.Context, scan *v1alpha1.SIFScan) (database, java *v1alpha1.DatabaseSource, err error) {
+	s := resolve(&scan.Spec)
+	switch {
+	case s.Database != nil:
+		_, err = r.claim(ctx, scan.Namespace, s.Database.ClaimName, "spec.scanner.native.database.claimName")
+		return s.Database, nil, err
+	case s.Engine == v1alpha1.EngineNative:
+		database, err = r.shared(ctx, scan.Namespace, r.Config.Database)
+	case s.Engine == v1alpha1.EngineQscanner:
+		java, err = r.shared(ctx, scan.Namespace, r.Config.Qscanner.JavaDB)
+	case s.Trivy != nil:
+		_, err = r.claim(ctx, scan.Namespace, s.Trivy.ClaimName, "spec.scanner.trivy.database.claimName")
 	}
-	if r.Config.Database == nil {
+	return database, java, err
+}
+
+// shared returns what the operator's configuration offers on a claim of each namespace; nil where the
+// namespace has no such claim, and so has chosen to go without.
+func (r *Reconciler) shared(ctx context.Context, namespace string, source *v1alpha1.DatabaseSource) (*v1alpha1.DatabaseSource, error) {
+	if source == nil {
 		return nil, nil
 	}
-	_, err := r.claim(ctx, scan.Namespace, r.Config.Database.ClaimName, "the operator's --database-claim")
+	_, err := r.claim(ctx, namespace, source.ClaimName, "the operator's flags")
 	var h *hold
 	if errors.As(err, &h) {
-		return nil, nil // a namespace without the claim has chosen to go without
+		return nil, nil
 	}
-	return r.Config.Database, err
+	return source, err
 }
 
 // claim returns the UID of a PersistentVolumeClaim that a field names.

@@ -33,13 +33,9 @@ type summing struct {
 	oldest time.Time
 }
 
-// newSumming adds up the reports that a run covered, under a policy if there is one.
-func newSumming(covered map[string]struct{}, policy *v1alpha1.Policy) *summing {
-	s := &summing{covered: covered}
-	if policy != nil {
-		s.judged = &judged{policy: policy}
-	}
-	return s
+// newSumming adds up the reports that a run covered, and has them judged; nil: by nobody.
+func newSumming(covered map[string]struct{}, judged *judged) *summing {
+	return &summing{covered: covered, judged: judged}
 }
 
 // add counts a report if the run covered it.
@@ -54,7 +50,7 @@ func (s *summing) add(report *metav1.PartialObjectMetadata) {
 	}
 	counts, ok := parseNumbers(report.Annotations[v1alpha1.AnnotationCounts], 5)
 	fixable, _ := parseNumbers(report.Annotations[v1alpha1.AnnotationFixable], 3)
-	s.judged.image(report.Name, counts, fixable)
+	s.judged.image(report.Name, report.Annotations[v1alpha1.AnnotationPolicy], counts, fixable)
 	if !ok {
 		return
 	}

@@ -26,6 +26,7 @@ type verdict cause
 var runReasons = []string{
 	v1alpha1.ReasonNoTargets, v1alpha1.ReasonPermissionDenied, v1alpha1.ReasonReportUnavailable,
 	v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonIncomplete, v1alpha1.ReasonBackendUnreachable,
+	v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonTmpTooSmall,
 }
 
 // verdictOf reads the scanner's termination message; empty when there is no usable one.

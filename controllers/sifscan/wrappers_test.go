@@ -49,6 +49,11 @@ func (w *scanWrapper) volume(change func(*v1alpha1.VolumeTarget)) *scanWrapper {
 	return w
 }
 
+func (w *scanWrapper) qscanner(change func(*v1alpha1.QscannerEngine)) *scanWrapper {
+	change(w.Spec.Scanner.Qscanner)
+	return w
+}
+
 func (w *scanWrapper) annotation(key, value string) *scanWrapper {
 	metav1.SetMetaDataAnnotation(&w.ObjectMeta, key, value)
 	return w
@@ -110,6 +115,17 @@ func (w *podWrapper) scannerEnded(code int32, reason, message string) *podWrappe
 	if w.Status.Phase = corev1.PodSucceeded; code != 0 {
 		w.Status.Phase = corev1.PodFailed
 	}
+	return w
+}
+
+// copierEnded is the end of a container that prepares the pod: the scanner never ran.
+func (w *podWrapper) copierEnded(code int32, reason, message string) *podWrapper {
+	w.waits(scannerContainer, "PodInitializing", "")
+	w.Status.InitContainerStatuses = append(w.Status.InitContainerStatuses, corev1.ContainerStatus{
+		Name:  copyEngineContainer,
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason, Message: message}},
+	})
+	w.Status.Phase = corev1.PodFailed
 	return w
 }
 

@@ -14,6 +14,7 @@ import (
 var AnnotationKeys = []string{
 	v1alpha1.AnnotationIdentity, v1alpha1.AnnotationOutcome, v1alpha1.AnnotationPackages,
 	v1alpha1.AnnotationCounts, v1alpha1.AnnotationFixable, v1alpha1.AnnotationDatabase, v1alpha1.AnnotationArtifacts,
+	v1alpha1.AnnotationPolicy,
 }
 
 // Annotations returns what the metadata of a report tells, so that thousands of reports can be
@@ -35,4 +36,9 @@ func Annotations(r *v1alpha1.Report) map[string]string {
 		a[v1alpha1.AnnotationDatabase] = db.UpdatedAt.UTC().Format(time.RFC3339)
 	}
 	return a
+}
+
+// ValidPolicy reports whether text is a verdict of an engine's own policy.
+func ValidPolicy(text string) bool {
+	return text == v1alpha1.ReasonPolicyDenied || text == v1alpha1.ReasonPolicyAudit
 }

@@ -102,6 +102,9 @@ func (r *Reporter) scanReport(e handover.Event, said *v1alpha1.ScanReport) *v1al
 	if fixable := said.Annotations[v1alpha1.AnnotationFixable]; report.ValidFixable(fixable) {
 		annotations[v1alpha1.AnnotationFixable] = fixable
 	}
+	if verdict := said.Annotations[v1alpha1.AnnotationPolicy]; report.ValidPolicy(verdict) {
+		annotations[v1alpha1.AnnotationPolicy] = verdict
+	}
 	if e.Outcome == v1alpha1.EntryScanned && len(e.Identity) <= maxIdentity {
 		annotations[v1alpha1.AnnotationIdentity] = e.Identity
 	}

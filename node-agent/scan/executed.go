@@ -43,7 +43,7 @@ func (s *Scanner) provide(ctx context.Context, e engine.Executed, img *rootfs.Im
 			s.Log.Error(err, "what a scan wrote could not be removed", "directory", w.Dir)
 		}
 	}
-	t.Budget = engine.Budget{Dir: w.Dir, Tmp: s.Tmp.Limit, Memory: execution.MemoryBudget(), CPUs: runtime.GOMAXPROCS(0)}
+	t.Budget = engine.Budget{Dir: w.Dir, Tmp: s.Tmp.Limit, Memory: execution.MemoryBudget(w.Dir, s.Tmp.Limit), CPUs: runtime.GOMAXPROCS(0)}
 	if e.NeedsDirectory() {
 		if err := s.extract(ctx, img, file, t); err != nil {
 			release()

@@ -114,6 +114,9 @@ func (r *Result) scanReport() *v1alpha1.ScanReport {
 	if r.Counted != nil {
 		annotations[v1alpha1.AnnotationFixable] = r.Counted.FixableAnnotation()
 	}
+	if r.Policy != "" {
+		annotations[v1alpha1.AnnotationPolicy] = r.Policy
+	}
 	return &v1alpha1.ScanReport{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScanReport"},
 		ObjectMeta: metav1.ObjectMeta{

@@ -8,20 +8,35 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // cgroups is where Linux distributions and container runtimes mount cgroup v1 and v2.
 const cgroups = "/sys/fs/cgroup"
 
 // MemoryBudget is how much memory an engine may take: the limit of the agent's own cgroup, less what the agent needs to read
-// the engine's results. 0 means that there is no limit.
-func MemoryBudget() int64 {
-	limit := memoryLimit(cgroups, selfCgroup())
+// the engine's results, and less what may be written below dir, where that is kept in memory (tmpfs counts against the cgroup
+// of whoever writes to it). 0 means that there is no limit.
+func MemoryBudget(dir string, written int64) int64 {
+	if !inMemory(dir) {
+		written = 0
+	}
+	return memoryBudget(memoryLimit(cgroups, selfCgroup()), written)
+}
+
+func memoryBudget(limit, written int64) int64 {
 	if limit == 0 {
 		return 0
 	}
 	const least, share = 32 << 20, 10
-	return max(limit-max(limit/share, least), limit/2)
+	// A tmp as large as the limit leaves the engine the little it can begin with: it then fails by its own limit and not the pod's.
+	return max(limit-max(limit/share, least)-written, min(limit/2, least))
+}
+
+func inMemory(dir string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(dir, &fs) == nil && fs.Type == unix.TMPFS_MAGIC
 }
 
 // oomKills is how often the kernel ended a process of the agent's cgroup because it ran out of memory; 0 where it does not say.

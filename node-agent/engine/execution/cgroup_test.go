@@ -47,6 +47,26 @@ func TestTheSmallestLimitAboveTheProcessCounts(t *testing.T) {
 	}
 }
 
+func TestAnEngineGetsWhatTheAgentAndATmpInMemoryLeave(t *testing.T) {
+	const gi = 1 << 30
+	for name, c := range map[string]struct{ limit, written, want int64 }{
+		"a limit":                           {10 * gi, 0, 9 * gi},
+		"a small limit":                     {100 << 20, 0, 68 << 20},
+		"a tmp in memory":                   {10 * gi, 4 * gi, 5 * gi},
+		"a tmp in memory that takes it all": {4 * gi, 4 * gi, 32 << 20},
+		"no limit":                          {0, 4 * gi, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := memoryBudget(c.limit, c.written); got != c.want {
+				t.Errorf("%d MiB, want %d", got>>20, c.want>>20)
+			}
+		})
+	}
+	if !inMemory("/dev/shm") || inMemory("/proc") {
+		t.Error("a tmpfs is not told from another file system")
+	}
+}
+
 func TestCgroupsAreLookedAtFromTheLowest(t *testing.T) {
 	got := memoryCgroups("/m", []byte("3:cpuset:/x\n4:memory:/a/b\n0::/c/../d\n"))
 	want := []string{"/m/memory/a/b", "/m/memory/a", "/m/memory", "/m/d", "/m"}

@@ -26,6 +26,8 @@ type Program struct {
 	Path string
 	// Digest is the SHA-256 of the file that was named, compressed or not ("sha256:…").
 	Digest string
+	// Unpacked is how many bytes of tmp the program takes: those of a gzip file's content.
+	Unpacked int64
 
 	file *os.File
 	dir  string // of an unpacked binary
@@ -104,6 +106,7 @@ func (p *Program) unpack(tmp string) error {
 	if n > maxBinary {
 		return fmt.Errorf("it unpacks to more than %d MiB", maxBinary>>20)
 	}
+	p.Unpacked = n
 	unpacked, err := os.Open(name) // a file that is open for writing cannot be executed
 	if err != nil {
 		return err

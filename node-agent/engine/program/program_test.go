@@ -52,9 +52,10 @@ func TestABinaryIsExecutedPlainOrPacked(t *testing.T) {
 	plain := self(t)
 	zipped := packed(t, plain)
 	for name, c := range map[string]struct {
-		content []byte
-		mode    os.FileMode
-	}{"plain": {plain, 0o755}, "gzip, not executable itself": {zipped, 0o644}} {
+		content  []byte
+		mode     os.FileMode
+		unpacked int
+	}{"plain": {plain, 0o755, 0}, "gzip, not executable itself": {zipped, 0o644, len(plain)}} {
 		t.Run(name, func(t *testing.T) {
 			tmp := t.TempDir()
 			p, err := Open(write(t, c.content, c.mode), "sha256:"+strings.ToUpper(digest(c.content)), tmp)
@@ -63,6 +64,9 @@ func TestABinaryIsExecutedPlainOrPacked(t *testing.T) {
 			}
 			if p.Digest != "sha256:"+digest(c.content) {
 				t.Errorf("digest %s", p.Digest)
+			}
+			if p.Unpacked != int64(c.unpacked) {
+				t.Errorf("it takes %d bytes of tmp, want %d", p.Unpacked, c.unpacked)
 			}
 			if out, err := exec.Command(p.Path, "-test.run=^$").CombinedOutput(); err != nil {
 				t.Errorf("it does not run: %v\n%s", err, out)

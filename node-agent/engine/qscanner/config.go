@@ -63,7 +63,7 @@ type Config struct {
 var defaultReportWaits = []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute}
 
 // platformName is what qscanner's callers accept; which platforms exist changes without a release of ours.
-var platformName = regexp.MustCompile(`^[A-Z]{2,5}[0-9]{1,2}$`)
+var platformName = regexp.MustCompile(`^[A-Z0-9]{1,16}$`)
 
 // minToken: a shorter token is a mistake, and removing it from output would leave no text.
 const minToken = 8
@@ -107,6 +107,9 @@ func (c Config) checked() (Config, error) {
 	return c, c.credentials()
 }
 
+// ErrCredentials is wrapped where the token, or the CA file by which the platform is trusted, cannot be used.
+var ErrCredentials = errors.New("credentials")
+
 // credentials checks what an online mode needs, and takes the token from one that needs none.
 func (c *Config) credentials() error {
 	if !c.Mode.online() {
@@ -115,11 +118,14 @@ func (c *Config) credentials() error {
 	}
 	switch {
 	case len(c.Token) < minToken:
-		return fmt.Errorf("mode %s needs an access token (environment: QUALYS_ACCESS_TOKEN); inventory-only needs none", c.Mode)
+		return fmt.Errorf("%w: mode %s needs an access token (environment: QUALYS_ACCESS_TOKEN); inventory-only needs none", ErrCredentials, c.Mode)
 	case strings.ContainsAny(c.Token, "\x00\r\n"):
-		return errors.New("the access token holds a line break: was it read from a file with a trailing one?")
+		return fmt.Errorf("%w: the access token holds a line break: was it read from a file with a trailing one?", ErrCredentials)
 	case c.Platform == "" && c.GatewayURL == "":
 		return fmt.Errorf("mode %s needs a platform such as US2 (environment: QUALYS_POD), or the gateway's URL", c.Mode)
+	}
+	if _, err := c.client(); err != nil {
+		return fmt.Errorf("%w: the CA file: %w", ErrCredentials, err)
 	}
 	return nil
 }

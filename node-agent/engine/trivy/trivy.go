@@ -82,6 +82,9 @@ func New(c Config) (*Engine, error) {
 // Close releases the binary.
 func (e *Engine) Close() error { return e.program.Close() }
 
+// Unpacked is how many bytes of Config.Tmp the binary takes; 0 for one that is not compressed.
+func (e *Engine) Unpacked() int64 { return e.program.Unpacked }
+
 // Name returns "trivy".
 func (e *Engine) Name() string { return Name }
 
