@@ -183,7 +183,7 @@ type Result struct {
 	// Policy is the verdict of the engine's own policy: v1alpha1.ReasonPolicyDenied or ReasonPolicyAudit; empty when it
 	// passed or none was asked for.
 	Policy string
-	// Secrets are sorted by path and line; at most 1,000.
+	// Secrets are sorted by path and line; at most 1,000. Nil means that nobody looked for them.
 	Secrets []Secret
 	// Documents maps a file name (InventoryFile, SPDXFile, …) to its content.
 	Documents map[string][]byte
@@ -195,6 +195,15 @@ type Result struct {
 	BytesRead int64
 	// FilesVisited counts directory entries seen.
 	FilesVisited int64
+}
+
+// Assessed tells whether packages were matched, at least one of them: no finding means that none is known only then.
+func (r *Result) Assessed() bool {
+	if len(r.Findings) > 0 {
+		return true
+	}
+	packages := Distinct(r.Packages)
+	return (r.Database != nil || r.Findings != nil) && (packages == 0 || r.NotAssessed < packages)
 }
 
 // MaxWarnings is the number of warnings a result keeps. A broken image has thousands of the same kind; fifty show what is

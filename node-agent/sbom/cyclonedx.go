@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"bytes"
+	"strconv"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 
@@ -9,13 +10,15 @@ import (
 )
 
 // CycloneDX returns the subject as a CycloneDX 1.6 document in JSON. The image is the document's own component; every
-// package's reference is its package URL.
+// package's reference is its package URL. The list of vulnerabilities is absent, not empty, where nothing was assessed.
 func CycloneDX(s Subject) ([]byte, error) {
 	id, err := s.uuid()
 	if err != nil {
 		return nil, err
 	}
+	// EncodeVersion would lose lists that are empty: it copies the document with encoding/gob.
 	bom := cdx.NewBOM()
+	bom.SpecVersion, bom.JSONSchema = cdx.SpecVersion1_6, "http://cyclonedx.org/schema/bom-1.6.schema.json"
 	bom.SerialNumber = "urn:uuid:" + id
 	bom.Metadata = &cdx.Metadata{
 		Timestamp: s.CreatedAt.UTC().Format(TimeFormat),
@@ -34,11 +37,16 @@ func CycloneDX(s Subject) ([]byte, error) {
 	for _, p := range s.Packages {
 		components = append(components, cdxComponent(p))
 	}
+	bom.Metadata.Properties = &[]cdx.Property{{Name: "sifscan:packagesNotAssessed", Value: strconv.Itoa(s.NotAssessed)}}
+	if s.Assessed {
+		components = append(components, cdxMissing(s)...)
+		bom.Vulnerabilities = cdxVulnerabilities(s)
+	}
 	bom.Components = &components
 
 	var b bytes.Buffer
 	encoder := cdx.NewBOMEncoder(&b, cdx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)
-	if err := encoder.EncodeVersion(bom, cdx.SpecVersion1_6); err != nil {
+	if err := encoder.Encode(bom); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil

@@ -26,6 +26,10 @@ type Subject struct {
 	OS               engine.OS
 	// Packages have unique package URLs.
 	Packages []engine.Package
+	// Assessed tells that packages were matched, all but NotAssessed: Findings are what is known then, sorted as in engine.Result.
+	Assessed    bool
+	NotAssessed int
+	Findings    []engine.Finding
 }
 
 // uuid returns an identifier made of the subject's content: the first bits of its SHA-256 in the form of RFC 9562's UUID

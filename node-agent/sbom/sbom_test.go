@@ -2,22 +2,17 @@ package sbom
 
 import (
 	"bytes"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	spdxjson "github.com/spdx/tools-golang/json"
 	"github.com/spdx/tools-golang/spdxlib"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/test/schemas"
 )
-
-const schemas = "../../test/schemas"
 
 func subject() Subject {
 	return Subject{
@@ -49,75 +44,35 @@ func mustMake(t testing.TB, f func(Subject) ([]byte, error), s Subject) []byte {
 	return data
 }
 
-// schema compiles a schema file together with those of its folder it refers to.
-func schema(t testing.TB, folder, name string) *jsonschema.Schema {
-	t.Helper()
-	c := jsonschema.NewCompiler()
-	files, err := filepath.Glob(filepath.Join(schemas, folder, "*.json"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no schema in %s: %v", folder, err)
-	}
-	var url string
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		id := doc.(map[string]any)["$id"].(string)
-		if err := c.AddResource(id, doc); err != nil {
-			t.Fatal(err)
-		}
-		if filepath.Base(file) == name {
-			url = id
-		}
-	}
-	compiled, err := c.Compile(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compiled
-}
-
 func TestCycloneDXDocumentsAreValidByTheOfficialSchema(t *testing.T) {
 	empty := subject()
 	empty.OS, empty.Packages, empty.Architecture = engine.OS{}, nil, ""
 	unnamed := subject()
 	unnamed.OS = engine.OS{Name: "Some Linux"}
-	tests := []struct {
-		name    string
-		make    func(Subject) ([]byte, error)
-		schema  *jsonschema.Schema
-		subject Subject
-	}{
-		{"CycloneDX 1.6", CycloneDX, schema(t, "cyclonedx", "bom-1.6.schema.json"), subject()},
-		{"CycloneDX 1.6 without packages and system", CycloneDX, schema(t, "cyclonedx", "bom-1.6.schema.json"), empty},
-		{"CycloneDX 1.6 of a system without an ID", CycloneDX, schema(t, "cyclonedx", "bom-1.6.schema.json"), unnamed},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(mustMake(t, tt.make, tt.subject)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := tt.schema.Validate(doc); err != nil {
+	clean := subject()
+	clean.Assessed = true
+	schema := schemas.Compile(t, "cyclonedx", "bom-1.6.schema.json")
+	for name, s := range map[string]Subject{
+		"whole":                       subject(),
+		"without packages and system": empty,
+		"of a system without an ID":   unnamed,
+		"with vulnerabilities":        vulnerable(),
+		"of no known vulnerability":   clean,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := schema.Validate(t, mustMake(t, CycloneDX, s)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-}
-
-func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
-	var bom map[string]any
-	if err := json.Unmarshal(mustMake(t, CycloneDX, subject()), &bom); err != nil {
-		t.Fatal(err)
-	}
-	bom["serialNumber"] = "urn:uuid:no"
-	if schema(t, "cyclonedx", "bom-1.6.schema.json").Validate(bom) == nil {
-		t.Error("CycloneDX's schema accepts a wrong serial number")
+	for what, wrong := range map[string][2]string{
+		"a wrong serial number":  {"urn:uuid:", "urn:no:"},
+		"a severity there isn't": {`"severity": "critical"`, `"severity": "terrible"`},
+	} {
+		text := strings.Replace(string(mustMake(t, CycloneDX, vulnerable())), wrong[0], wrong[1], 1)
+		if schema.Validate(t, []byte(text)) == nil {
+			t.Errorf("the schema accepts %s", what)
+		}
 	}
 }
 

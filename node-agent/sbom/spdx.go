@@ -24,6 +24,8 @@ const (
 // SPDX returns the subject as an SPDX 2.3 document in JSON: the document describes the image, the image contains its
 // operating system and its packages.
 func SPDX(s Subject) ([]byte, error) {
+	// An inventory: it stays the same while the database learns.
+	s.Assessed, s.NotAssessed, s.Findings = false, 0, nil
 	id, err := s.uuid()
 	if err != nil {
 		return nil, err

@@ -44,6 +44,9 @@ func makeDocuments(t engine.Target, r *engine.Result, unowned *insight) (map[str
 		Version:      r.EngineVersion,
 		OS:           r.OS,
 		Packages:     r.Packages,
+		Assessed:     r.Assessed(),
+		NotAssessed:  r.NotAssessed,
+		Findings:     r.Findings,
 	}
 	documents := map[string][]byte{}
 	for _, d := range []struct {

@@ -31,7 +31,7 @@ func newScan(ctx context.Context, t engine.Target) *scan {
 	s := &scan{ctx: ctx}
 	s.fs = &watchedFS{FS: t.Root, scan: s, exclude: excludes(t.ExcludeDirs)}
 	if t.Scans(engine.ScanSecrets) {
-		s.secrets = &secretFinder{}
+		s.secrets = &secretFinder{found: []engine.Secret{}} // not nil: looked for
 	}
 	if t.Scans(engine.ScanFileInsight) {
 		s.insight = newInsight()
