@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/bits"
 	"path"
 	"regexp"
 	"slices"
@@ -40,10 +41,12 @@ const (
 	maxSecretFile = 4 * mib
 	// maxSecrets bounds the list: an image with more is a collection of test keys, and the first thousand show it.
 	maxSecrets = 1000
+	// textHead is how much of a file tells whether it is text.
+	textHead = 512
 )
 
 // secretRule is one kind of credential. The detector's regular expression runs only on files that hold one of the literals:
-// searching for a literal is fifty times as fast as running the expression, and nearly no file holds one.
+// searching for literals is fifty times as fast as running one expression, and nearly no file holds one.
 type secretRule struct {
 	name     string
 	literals []string
@@ -78,6 +81,15 @@ var secretRules = []secretRule{
 	{"stripe-secret-key", []string{"sk_live_"}, stripeapikeys.NewSecretKeyDetector()},
 }
 
+// secretLiterals are those of secretRules, by the rule's place.
+var secretLiterals = func() *literals {
+	var owners [][]string
+	for _, r := range secretRules {
+		owners = append(owners, r.literals)
+	}
+	return newLiterals(owners)
+}()
+
 // pattern is a detector of our own: every match of an expression.
 type pattern struct{ *regexp.Regexp }
 
@@ -102,7 +114,8 @@ var secretPlaces = map[string]string{
 // secretFinder searches files as one more extractor of the walk.
 type secretFinder struct {
 	found   []engine.Secret
-	skipped int // text files beyond maxSecretFile
+	skipped int    // text files beyond maxSecretFile
+	text    []byte // of the file under search; scalibr calls for one file after the other
 }
 
 func (s *secretFinder) rule() rule {
@@ -135,36 +148,44 @@ func (s *secretFinder) read(ctx context.Context, input *filesystem.ScanInput) ([
 		s.add(rule, input.Path, 0)
 		return nil, nil
 	}
-	var head [512]byte
-	n, err := io.ReadFull(input.Reader, head[:])
-	if n == 0 || bytes.IndexByte(head[:n], 0) >= 0 {
-		return nil, nil // empty, or no text
+	size := input.Info.Size()
+	s.text = s.text[:0]
+	if err := s.more(input.Reader, min(size, textHead)); err != nil || len(s.text) == 0 || bytes.IndexByte(s.text, 0) >= 0 {
+		return nil, err // empty, or no text
 	}
-	if input.Info.Size() > maxSecretFile {
+	if size > maxSecretFile {
 		s.skipped++
 		return nil, nil
 	}
-	text := head[:n]
-	if err == nil {
-		rest, err := io.ReadAll(io.LimitReader(input.Reader, maxSecretFile))
-		if err != nil {
-			return nil, err
-		}
-		text = append(text, rest...)
+	if err := s.more(input.Reader, size-textHead); err != nil {
+		return nil, err
 	}
-	for _, rule := range secretRules {
+	for rules := secretLiterals.in(s.text); rules != 0; rules &= rules - 1 {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if !slices.ContainsFunc(rule.literals, func(l string) bool { return bytes.Contains(text, []byte(l)) }) {
-			continue
-		}
-		_, places := rule.detector.Detect(text)
+		rule := secretRules[bits.TrailingZeros64(rules)]
+		_, places := rule.detector.Detect(s.text)
 		for _, at := range places {
-			s.add(rule.name, input.Path, 1+bytes.Count(text[:min(at, len(text))], []byte("\n")))
+			s.add(rule.name, input.Path, 1+bytes.Count(s.text[:min(at, len(s.text))], []byte("\n")))
 		}
 	}
 	return nil, nil
+}
+
+// more reads up to n more bytes of the file.
+func (s *secretFinder) more(r io.Reader, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	have := len(s.text)
+	s.text = slices.Grow(s.text, int(n))[:have+int(n)]
+	m, err := io.ReadFull(r, s.text[have:])
+	s.text = s.text[:have+m]
+	if err == io.EOF || err == io.ErrUnexpectedEOF { // shorter than it was
+		return nil
+	}
+	return err
 }
 
 func (s *secretFinder) add(rule, place string, line int) {
