@@ -16,7 +16,7 @@ type SIFScanSpec struct {
 
 	// scanner chooses the engine and what it writes.
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={"engine":"native"}
 	Scanner Scanner `json:"scanner,omitzero"`
 
 	// tmp is where images are extracted for engines that need it; native reads in place.

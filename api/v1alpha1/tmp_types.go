@@ -11,7 +11,7 @@ import (
 // Tmp is where images are extracted, and where an executed engine writes. Scans that read images
 // in place have none.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.volumeClaimTemplate) || !has(self.medium) || self.medium == ”",message="spec.tmp.medium: remove it, a volumeClaimTemplate says where the volume comes from"
+// +kubebuilder:validation:XValidation:rule="!has(self.volumeClaimTemplate) || !has(self.medium) || size(self.medium) == 0",message="spec.tmp.medium: remove it, a volumeClaimTemplate says where the volume comes from"
 type Tmp struct {
 	// sizeLimit is the most disk that one image may take, extracted, with all that the engine
 	// writes. It is known before the first byte is written whether an image fits.

@@ -29,7 +29,30 @@ var _ = DescribeTable("A wrong manifest is refused by kubectl apply with a messa
 	Entry("no path at all", volume(`paths: []`), "spec.target.volume.paths"),
 	Entry("excludes out of the volume", volume(`exclude: [".."]`), "spec.target.volume.exclude: remove '..'"),
 	Entry("a path as file name", volume(`fileNames: ["images/*.sif"]`), "spec.target.volume.fileNames: remove '/'"),
-	Entry("an engine that does not exist", scanner(`engine: clair`), `supported values: "native"`),
+	Entry("an engine that does not exist", scanner(`engine: clair`), `supported values: "native", "qscanner", "trivy"`),
+	Entry("a block of another engine", scanner(`qscanner: {platform: US2, credentialsSecretName: qualys}`), "spec.scanner.qscanner: remove it, or set spec.scanner.engine to qscanner"),
+	Entry("native's block for trivy", scanner(`engine: trivy, native: {}`), "spec.scanner.native: remove it, or set spec.scanner.engine to native"),
+	Entry("trivy's block for native", scanner(`trivy: {}`), "spec.scanner.trivy: remove it, or set spec.scanner.engine to trivy"),
+	Entry("qscanner without anything", scanner(`engine: qscanner`), "spec.scanner.qscanner: set platform and credentialsSecretName"),
+	Entry("qscanner without a token", scanner(`engine: qscanner, qscanner: {platform: US2}`), "spec.scanner.qscanner.credentialsSecretName: name a Secret with the key QUALYS_ACCESS_TOKEN"),
+	Entry("a platform that is a URL", scanner(`engine: qscanner, qscanner: {platform: "https://evil", credentialsSecretName: qualys}`), "spec.scanner.qscanner.platform: use the name of a Qualys platform"),
+	Entry("a Secret that no Secret can be named", scanner(`engine: qscanner, qscanner: {platform: US2, credentialsSecretName: "../other"}`), "spec.scanner.qscanner.credentialsSecretName: use the name of a Secret"),
+	Entry("a mode that does not exist", scanner(`engine: qscanner, qscanner: {mode: report}`), `supported values: "get-report", "scan-only", "inventory-only", "evaluate-policy"`),
+	Entry("policy tags that nobody asks for", scanner(`engine: qscanner, qscanner: {platform: US2, credentialsSecretName: qualys, policyTags: [hpc]}`), "spec.scanner.qscanner.policyTags: remove them, or set mode: evaluate-policy"),
+	Entry("two tags in one", scanner(`engine: qscanner, qscanner: {platform: US2, credentialsSecretName: qualys, mode: evaluate-policy, policyTags: ["a,b"]}`), "spec.scanner.qscanner.policyTags[0]"),
+	Entry("native that is online", scanner(`offline: false`), "spec.scanner.offline: remove it or set it to true"),
+	Entry("trivy that looks for what it has not", scanner(`engine: trivy, scanTypes: [fileinsight]`), "spec.scanner.scanTypes: add pkg or secret"),
+	Entry("a scan type that does not exist", scanner(`scanTypes: [malware]`), `supported values: "pkg", "fileinsight", "secret"`),
+	Entry("no scan type", scanner(`scanTypes: []`), "spec.scanner.scanTypes"),
+	Entry("an excluded directory out of the image", scanner(`excludeDirs: ["/a/../.."]`), "spec.scanner.excludeDirs: remove '..'"),
+	Entry("everything excluded", scanner(`excludeDirs: ["//"]`), "spec.scanner.excludeDirs: remove '/'"),
+	Entry("two directories in one", scanner(`excludeDirs: ["/a,/b"]`), "spec.scanner.excludeDirs[0]"),
+	Entry("trivy's database from the root", scanner(`engine: trivy, trivy: {database: {claimName: trivy, path: /cache}}`), "spec.scanner.trivy.database.path: write the path of a directory relative"),
+	Entry("a tmp of nothing", tmp(`sizeLimit: 1Mi`), "spec.tmp.sizeLimit: use a size of at least 16Mi"),
+	Entry("a tmp of a number", tmp(`sizeLimit: 10`), "spec.tmp.sizeLimit: use a size of at least 16Mi"),
+	Entry("a tmp in two places", tmp(`medium: Memory, volumeClaimTemplate: {spec: {resources: {requests: {storage: 50Gi}}}}`), "spec.tmp.medium: remove it"),
+	Entry("a tmp on a medium that does not exist", tmp(`medium: HugePages`), `supported values: "", "Memory"`),
+	Entry("a volume without a size", tmp(`volumeClaimTemplate: {spec: {storageClassName: fast}}`), "spec.tmp.volumeClaimTemplate.spec.resources"),
 	Entry("a format that does not exist", scanner(`formats: [json, swid]`), `supported values: "json", "spdx", "cyclonedx"`),
 	Entry("no time for an image", scanner(`timeout: 0s`), "spec.scanner.timeout: use a duration of at least 1s"),
 	Entry("a time that is none", scanner(`timeout: soon`), "spec.scanner.timeout"),
@@ -46,6 +69,25 @@ func volume(fields string) string {
 func scanner(fields string) string {
 	return fmt.Sprintf("{target: {volume: {claimName: shared}}, scanner: {%s}}", fields)
 }
+
+func tmp(fields string) string {
+	return fmt.Sprintf("{target: {volume: {claimName: shared}}, tmp: {%s}}", fields)
+}
+
+var _ = DescribeTable("A manifest of an executed engine is accepted",
+	func(spec string) {
+		manifest := "apiVersion: sifscan.io/v1alpha1\nkind: SIFScan\nmetadata: {name: right, namespace: default}\nspec: " + spec + "\n"
+		Expect(kubectl("apply", "--dry-run=server", "-f", writeFile("right.yaml", manifest))).To(ContainSubstring("created"))
+	},
+	Entry("qscanner", scanner(`engine: qscanner, offline: true, excludeDirs: [/opt/data, proc], qscanner: {platform: US2, credentialsSecretName: qualys}`)),
+	Entry("qscanner that talks to nobody", scanner(`engine: qscanner, qscanner: {mode: inventory-only}`)),
+	Entry("qscanner with policies", scanner(`engine: qscanner, scanTypes: [secret], qscanner: {mode: evaluate-policy, platform: EU1, credentialsSecretName: qualys, policyTags: [hpc, prod]}`)),
+	Entry("trivy without a database", scanner(`engine: trivy`)),
+	Entry("trivy with a database at a volume's root", scanner(`engine: trivy, offline: true, trivy: {database: {claimName: trivy}}`)),
+	Entry("a tmp on disk", tmp(`sizeLimit: 20Gi`)),
+	Entry("a tmp in memory", tmp(`sizeLimit: 1073741824, medium: Memory`)),
+	Entry("a tmp on a volume", tmp(`volumeClaimTemplate: {spec: {storageClassName: fast, accessModes: [ReadWriteOnce], resources: {requests: {storage: 50Gi}}}}`)),
+)
 
 var _ = It("accepts the sample", func() {
 	kubectl("create", "namespace", "demo")
