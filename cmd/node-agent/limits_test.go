@@ -25,8 +25,21 @@ func (b *bench) process(image string, args ...string) *exec.Cmd {
 	b.t.Helper()
 	all := []string{"scan", "--engine=qscanner", "--mode=inventory-only", "--qscanner-binary=" + double(b.t, "qscanner-double"),
 		"--tmp-dir=" + b.tmp, "--output-dir=" + b.out, "--formats=json,spdx"}
-	cmd := exec.Command("/proc/self/exe", append(append(all, args...), image)...)
-	cmd.Env = append(os.Environ(), "SIFSCAN_TEST_AGENT=1", "QUALYS_ACCESS_TOKEN="+token)
+	cmd := agentProcess(append(append(all, args...), image)...)
+	cmd.Env = append(cmd.Env, "QUALYS_ACCESS_TOKEN="+token)
+	return cmd
+}
+
+// trivyProcess is the agent as a process of its own, with trivy's double.
+func trivyProcess(t *testing.T, image string) *exec.Cmd {
+	t.Helper()
+	return agentProcess("scan", "--engine=trivy", "--trivy-binary="+double(t, "trivy-double"), "--db="+trivyCache(t, false),
+		"--tmp-dir="+t.TempDir(), "--output-dir="+t.TempDir(), "--formats=json,spdx", "--scan-types=pkg,secret", image)
+}
+
+func agentProcess(args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), "SIFSCAN_TEST_AGENT=1")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	return cmd
@@ -40,26 +53,36 @@ const maxResident = 512 << 10
 var shadowed bool
 
 func TestOutputsOfAHundredMegabytesAreReadInBoundedMemory(t *testing.T) {
+	all := func(how string) string {
+		return fmt.Sprintf("output spdx %[1]s\noutput json %[1]s\noutput sarif %[1]s\n", how)
+	}
 	for name, c := range map[string]struct {
-		told string
-		exit int
+		qscanner, trivy         string // what the doubles are told
+		qscannerExit, trivyExit int
 	}{
-		"beyond the limit":       {"output spdx huge\noutput json huge\noutput sarif huge\n", exitFailed},
-		"just within the limit":  {"output spdx large\noutput json large\noutput sarif large\n", exitDone},
-		"nested a million deep":  {"output spdx deep\noutput json deep\noutput sarif deep\n", exitFailed},
-		"of four million pieces": {"output spdx elements\noutput sarif elements\noutput json elements\n", exitFailed},
+		"beyond the limit":        {all("huge"), "output huge\n", exitFailed, exitFailed},
+		"just within the limit":   {all("large"), "output large\n", exitDone, exitFailed}, // trivy's is one value of 31 MiB
+		"nested a million deep":   {all("deep"), "output deep\n", exitFailed, exitFailed},
+		"of a million pieces":     {all("elements"), "output elements\n", exitFailed, exitFailed},
+		"shouted at the terminal": {"shout 100\n", "shout 100\n", exitDone, exitDone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			cmd := b.process(sif(t, told(c.told)), "--mode=get-report", "--gateway-url="+b.gateway.URL)
-			_ = cmd.Run()
-			usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-			if cmd.ProcessState.ExitCode() != c.exit || usage.Maxrss > maxResident && !shadowed {
-				t.Errorf("exit code %d, at most %d KiB, want at most %d\n%s", cmd.ProcessState.ExitCode(), usage.Maxrss, maxResident, cmd.Stdout)
-			}
-			t.Logf("%d MiB", usage.Maxrss>>10)
+			image := sif(t, told(c.qscanner), toldTrivy(c.trivy))
+			inBoundedMemory(t, b.process(image, "--mode=get-report", "--gateway-url="+b.gateway.URL), c.qscannerExit)
+			inBoundedMemory(t, trivyProcess(t, image), c.trivyExit)
 		})
 	}
+}
+
+func inBoundedMemory(t *testing.T, cmd *exec.Cmd, exit int) {
+	t.Helper()
+	_ = cmd.Run()
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if cmd.ProcessState.ExitCode() != exit || usage.Maxrss > maxResident && !shadowed {
+		t.Errorf("exit code %d, want %d; %d KiB, want at most %d\n%.2000s", cmd.ProcessState.ExitCode(), exit, usage.Maxrss, maxResident, cmd.Stdout)
+	}
+	t.Logf("%s: %d MiB", cmd.Args[2], usage.Maxrss>>10)
 }
 
 func TestAnEngineThatTheKernelKillsForItsMemoryFailsItsImageAlone(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/test/fixtures"
@@ -308,7 +309,8 @@ func TestAMisbehavingQscannerIsStoppedAndExplained(t *testing.T) {
 		"it leaves processes and dies": {"leak\nexit 12\n", nil, v1alpha1.ReasonEngineFailed, "exit code 12"},
 		"it fills the disk slowly":     {"fill 1000000000\n", []string{"--tmp-limit=32Mi"}, v1alpha1.ReasonTmpExhausted, "spec.tmp.sizeLimit"},
 		"it writes one large file":     {"grow 1000000000\n", []string{"--tmp-limit=32Mi"}, v1alpha1.ReasonTmpExhausted, "spec.tmp.sizeLimit"},
-		"it crashes":                   {"die\n", nil, v1alpha1.ReasonEngineFailed, "qscanner"},
+		"it crashes":                   {"crash\n", nil, v1alpha1.ReasonEngineFailed, "qscanner crashed; it said: panic: the double crashes"},
+		"it is killed":                 {"die\n", nil, v1alpha1.ReasonEngineFailed, "ended by signal killed"},
 		"it shows the token and fails": {"print-token\nexit 12\n", nil, v1alpha1.ReasonEngineFailed, "exit code 12"},
 		"it shows the token and ends":  {"print-token\n", nil, "", ""},
 		"it finds nothing":             {"no-packages\n", nil, v1alpha1.ReasonEmptyInventory, "no clean image"},
@@ -332,17 +334,25 @@ func TestHostileOutputsOfQscannerAreExplained(t *testing.T) {
 		"an SBOM of 100 MB":                    {"output spdx huge\noutput cyclonedx huge\n", v1alpha1.ReasonEngineFailed, "SPDX document cannot be read: it has 100 MiB"},
 		"an SBOM nested a million deep":        {"output spdx deep\noutput cyclonedx deep\n", v1alpha1.ReasonEngineFailed, "max depth"},
 		"an SBOM of other types":               {"output spdx wrong-types\n", v1alpha1.ReasonEmptyInventory, "no package"},
-		"an SBOM of four million packages":     {"output spdx elements\noutput cyclonedx missing\n", v1alpha1.ReasonEngineFailed, "more than 250000"},
+		"an SBOM of a million packages":        {"output spdx elements\noutput cyclonedx missing\n", v1alpha1.ReasonEngineFailed, "more than 250000"},
 		"an SBOM that is not UTF-8":            {"output spdx invalid-utf8\n", "", "not UTF-8"},
 		"an empty SBOM":                        {"output spdx empty\noutput cyclonedx empty\n", v1alpha1.ReasonEngineFailed, "cannot be read"},
 		"no SBOM":                              {"output spdx missing\noutput cyclonedx missing\n", v1alpha1.ReasonEngineFailed, "not written"},
 		"no SPDX, but CycloneDX":               {"output spdx missing\n", "", "sbom.spdx.json is left out"},
+		"a FIFO for an SBOM":                   {"output spdx fifo\noutput cyclonedx fifo\n", v1alpha1.ReasonEngineFailed, "no regular file"},
+		"a directory for an SBOM":              {"output spdx directory\noutput cyclonedx directory\n", v1alpha1.ReasonEngineFailed, "no regular file"},
+		"an SBOM that is cut":                  {"output spdx cut\noutput cyclonedx cut\n", v1alpha1.ReasonEngineFailed, "EOF"},
 		"a link for an SBOM":                   {"output spdx link\noutput cyclonedx link\n", v1alpha1.ReasonEngineFailed, "symbolic link"},
 		"a package name of terminal escapes":   {"output spdx escapes\noutput sarif escapes\n", "", ""},
 		"a SARIF report of 100 MB":             {"output sarif huge\n", v1alpha1.ReasonEngineFailed, "SARIF report cannot be read: it has 100 MiB"},
 		"a SARIF report nested a million deep": {"output sarif deep\n", v1alpha1.ReasonEngineFailed, "SARIF report cannot be read"},
 		"a SARIF report of other types":        {"output sarif wrong-types\n", "", "cannot be read"},
-		"four million SARIF results":           {"output sarif elements\n", v1alpha1.ReasonEngineFailed, "more than 250000"},
+		"a million SARIF results":              {"output sarif elements\n", v1alpha1.ReasonEngineFailed, "more than 250000"},
+		"a FIFO for a SARIF report":            {"output sarif fifo\n", v1alpha1.ReasonEngineFailed, "no regular file"},
+		"a link for a SARIF report":            {"output sarif link\n", v1alpha1.ReasonEngineFailed, "symbolic link"},
+		"a SARIF report that is not UTF-8":     {"output sarif invalid-utf8\n", "", "not UTF-8"},
+		"200 MB on its streams, and an end":    {"shout 100\n", "", ""},
+		"200 MB on its streams, and an error":  {"shout 100\nexit 12\n", v1alpha1.ReasonEngineFailed, "exit code 12"},
 		"no SARIF report":                      {"output sarif missing\n", v1alpha1.ReasonReportUnavailable, "without writing"},
 		"an inventory nested a million deep":   {"output json deep\n", "", "inventory.json is left out"},
 		"an inventory of 100 MB":               {"output json huge\n", "", "inventory.json is left out"},
@@ -353,13 +363,33 @@ func TestHostileOutputsOfQscannerAreExplained(t *testing.T) {
 			if report.Outcome.Reason != c.reason || !strings.Contains(report.Outcome.Message, c.says) {
 				t.Errorf("outcome %+v, want %q with %q\n%s", report.Outcome, c.reason, c.says, printed)
 			}
-			if strings.Contains(printed, "\x1b") {
-				t.Error("a terminal escape was printed")
-			}
+			nothingRaw(t, printed, b.out)
 			if report.Outcome.Reason == "" && report.Summary.Critical == nil {
 				t.Error("a report of no assessment passes for a good one")
 			}
 		})
+	}
+}
+
+// nothingRaw fails when what the engine wrote stands as it was in what was printed or in the agent's own report: a terminal's
+// escape, text that turns its direction, or bytes that are no UTF-8.
+func nothingRaw(t *testing.T, printed, out string) {
+	t.Helper()
+	texts := map[string]string{"what was printed": printed}
+	names, _ := filepath.Glob(filepath.Join(out, "*", "report.*"))
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(name) != "report.sarif" { // the engine's own, handed on as JSON
+			texts[name] = string(text)
+		}
+	}
+	for where, text := range texts {
+		if strings.ContainsAny(text, "\x1b\u202e\a") || strings.Contains(text, `\u001b`) || strings.Contains(text, `\u202e`) || !utf8.ValidString(text) {
+			t.Errorf("%s holds what the engine wrote as it was: %.2000q", where, text)
+		}
 	}
 }
 

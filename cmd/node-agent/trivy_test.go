@@ -113,3 +113,49 @@ func TestTrivysSecretsAreKeptByRuleAndPlaceAlone(t *testing.T) {
 		}
 	}
 }
+
+// toldTrivy makes trivy's double misbehave in an image.
+func toldTrivy(instructions string) func(*fixtures.Tree) {
+	return func(t *fixtures.Tree) { t.File(".trivy-double", instructions) }
+}
+
+func TestHostileOutputsOfTrivyAreExplained(t *testing.T) {
+	for name, c := range map[string]struct {
+		told, reason, says string
+		args               []string
+	}{
+		"a report of 100 MB":                  {told: "output huge\n", reason: v1alpha1.ReasonEngineFailed, says: "a value of more than 8 MiB"},
+		"a report nested a million deep":      {told: "output deep\n", reason: v1alpha1.ReasonEngineFailed, says: "max depth"},
+		"a report of other types":             {told: "output wrong-types\n", reason: v1alpha1.ReasonEmptyInventory, says: "no package"},
+		"a report of a million packages":      {told: "output elements\n", reason: v1alpha1.ReasonEngineFailed, says: "more than 250000"},
+		"a report that is cut":                {told: "output cut\n", reason: v1alpha1.ReasonEngineFailed, says: "unexpected EOF"},
+		"an empty report":                     {told: "output empty\n", reason: v1alpha1.ReasonEngineFailed, says: "EOF"},
+		"no report":                           {told: "output missing\n", reason: v1alpha1.ReasonEngineFailed, says: "not written"},
+		"a link for a report":                 {told: "output link\n", reason: v1alpha1.ReasonEngineFailed, says: "symbolic link"},
+		"a FIFO for a report":                 {told: "output fifo\n", reason: v1alpha1.ReasonEngineFailed, says: "no regular file"},
+		"a directory for a report":            {told: "output directory\n", reason: v1alpha1.ReasonEngineFailed, says: "no regular file"},
+		"a report that is not UTF-8":          {told: "output invalid-utf8\n", says: "inventory.json is left out: trivy's file: it is not UTF-8"},
+		"a package name of terminal escapes":  {told: "output escapes\n"},
+		"an inventory of 100 MB":              {told: "output huge\n", args: []string{"--mode=inventory-only"}, reason: v1alpha1.ReasonEngineFailed, says: "it has 100 MiB"},
+		"an inventory nested a million deep":  {told: "output deep\n", args: []string{"--mode=inventory-only"}, reason: v1alpha1.ReasonEngineFailed, says: "max depth"},
+		"an inventory of other types":         {told: "output wrong-types\n", args: []string{"--mode=inventory-only"}, reason: v1alpha1.ReasonEmptyInventory, says: "no package"},
+		"a crash":                             {told: "crash\n", reason: v1alpha1.ReasonEngineFailed, says: "trivy crashed; it said: panic: the double crashes"},
+		"a signal":                            {told: "die\n", reason: v1alpha1.ReasonEngineFailed, says: "ended by signal killed"},
+		"an exit code nobody knows":           {told: "exit 77\n", reason: v1alpha1.ReasonEngineFailed, says: "exit code 77"},
+		"200 MB on its streams, and an end":   {told: "shout 100\n"},
+		"200 MB on its streams, and a crash":  {told: "shout 100\ncrash\n", reason: v1alpha1.ReasonEngineFailed, says: "trivy crashed"},
+		"200 MB on its streams, and an error": {told: "shout 100\nexit 1\n", reason: v1alpha1.ReasonEngineFailed, says: "the last words"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := c.args
+			if args == nil {
+				args = []string{"--db=" + trivyCache(t, false), "--scan-types=pkg,secret"}
+			}
+			code, printed, report, out := scanWithTrivy(t, sif(t, toldTrivy(c.told)), args...)
+			if report.Outcome.Reason != c.reason || !strings.Contains(report.Outcome.Message, c.says) || (code == 0) != (c.reason == "") {
+				t.Errorf("exit code %d, outcome %+v, want %q with %q\n%s", code, report.Outcome, c.reason, c.says, printed)
+			}
+			nothingRaw(t, printed, out)
+		})
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sifscan/sifscan-operator/test/hostile"
 )
 
 // behaviourFile in the scanned directory has one instruction on a line:
@@ -18,15 +20,16 @@ import (
 //	exit N            end with the exit code N; 33, 37, 39 and 40–43 after the files were written
 //	exit N times M    the same in the first M runs on this very directory, then end well
 //	hang              never end, and ignore SIGTERM
-//	die               end by SIGSEGV
+//	die               end by SIGKILL
+//	crash             end by a panic
 //	leak              leave three processes behind: in the group, in a session of its own, without a parent
 //	fill N            write N bytes to the temporary directory, in files of 64 KiB
 //	grow N            write N bytes to one file there
 //	eat N             take N bytes of memory, and keep them for a minute
 //	print-token       show the token on both streams and in the files, in several encodings
 //	no-packages       find nothing
-//	output F HOW      spoil the file F (json, spdx, sarif): missing, empty, large, huge, deep, wrong-types, invalid-utf8, escapes,
-//	                  link, elements
+//	shout N           write N MiB to both streams that clear a terminal
+//	output F HOW      spoil the file F (json, spdx, cyclonedx, sarif): the ways of package hostile
 const behaviourFile = ".qscanner-double"
 
 // runsFile counts runs; it lies in the scanned directory, so that a directory that was extracted anew starts at none.
@@ -37,8 +40,8 @@ const leakedChild = "QSCANNER_DOUBLE_CHILD"
 
 type behaviour struct {
 	exit, times            int
-	hang, die, leak        bool
-	fill, grow, eat        int64
+	hang, leak, die, crash bool
+	fill, grow, eat, shout int64
 	printToken, noPackages bool
 	spoiled                map[string]string
 }
@@ -72,6 +75,8 @@ func (b *behaviour) instruction(words []string) (err error) {
 		b.hang = true
 	case words[0] == "die":
 		b.die = true
+	case words[0] == "crash":
+		b.crash = true
 	case words[0] == "leak":
 		b.leak = true
 	case words[0] == "print-token":
@@ -84,6 +89,8 @@ func (b *behaviour) instruction(words []string) (err error) {
 		bytes(&b.grow)
 	case words[0] == "eat" && len(words) == 2:
 		bytes(&b.eat)
+	case words[0] == "shout" && len(words) == 2:
+		bytes(&b.shout)
 	case words[0] == "output" && len(words) == 3:
 		b.spoiled[words[1]] = words[2]
 	default:
@@ -99,6 +106,13 @@ func (b *behaviour) before(c *call) (int, error) {
 			fmt.Fprintln(stream, "qscanner-double shows:", strings.Join(shown(), "\n"))
 		}
 	}
+	if b.shout > 0 {
+		for _, stream := range []*os.File{os.Stdout, os.Stderr} {
+			if err := hostile.Shout(stream, int(b.shout)); err != nil {
+				return 1, err
+			}
+		}
+	}
 	if b.leak {
 		if err := leave(); err != nil {
 			return 1, err
@@ -108,7 +122,10 @@ func (b *behaviour) before(c *call) (int, error) {
 		return 8, err
 	}
 	if b.die {
-		signalSelf(syscall.SIGSEGV)
+		signalSelf(syscall.SIGKILL)
+	}
+	if b.crash {
+		panic("the double crashes")
 	}
 	if b.hang {
 		hang()

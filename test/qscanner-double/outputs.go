@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/sifscan/sifscan-operator/test/hostile"
 )
 
 // vulnerable packages and what the double says of them. The identifiers are invented.
@@ -47,64 +47,12 @@ func write(c *call, img *image, b *behaviour) error {
 			return err
 		}
 		name := filepath.Join(c.value("output-dir"), id+f.suffix)
-		if err := spoil(name, content, b.spoiled[f.key]); err != nil {
+		if err := hostile.Write(name, content, b.spoiled[f.key]); err != nil {
 			return err
 		}
 	}
 	// A cache is what qscanner leaves, too.
 	return os.WriteFile(filepath.Join(c.value("cache-dir"), "double.cache"), []byte("qscanner-double\n"), 0o600)
-}
-
-// spoil writes content, or what an engine that was led astray might.
-func spoil(name string, content []byte, how string) error {
-	switch how {
-	case "":
-	case "missing":
-		return nil
-	case "empty":
-		content = nil
-	case "link":
-		return os.Symlink("/etc/passwd", name)
-	case "huge":
-		return pad(name, 100, []byte(`"packages": []}`))
-	case "large":
-		return pad(name, 31, content[1:])
-	case "deep":
-		content = append(bytes.Repeat([]byte("["), 1<<20), bytes.Repeat([]byte("]"), 1<<20)...)
-	case "wrong-types":
-		content = []byte(`{"packages": [1, "two", null, {"name": [], "externalRefs": 7}], "components": {}, "runs": [{"tool": 5,
-"results": ["x", {"ruleId": {}, "properties": []}, {"properties": {"vulnerableSoftware": "openssl"}}]}]}`)
-	case "elements":
-		content = []byte(`{"packages": [` + strings.Repeat(`{},`, 4<<20) + `{}], "runs": [{"results": [` + strings.Repeat(`{},`, 4<<20) + `{}]}]}`)
-	case "invalid-utf8":
-		content = bytes.ReplaceAll(content, []byte("double"), []byte("d\xff\xfeuble"))
-	case "escapes":
-		content = bytes.ReplaceAll(content, []byte(`"openssl"`), []byte(`"openssl\u001b[2J\u202e"`))
-	default:
-		return fmt.Errorf("output %s: no such way to spoil it", how)
-	}
-	return os.WriteFile(name, content, 0o600)
-}
-
-// pad writes an object that begins with a string of so many MiB. It holds none of it, so that the caller's memory can be
-// measured together with this program's.
-func pad(name string, mebi int, rest []byte) error {
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.WriteString(`{"double": "`); err != nil {
-		return err
-	}
-	block := bytes.Repeat([]byte("x"), 1<<20)
-	for range mebi {
-		if _, err := f.Write(block); err != nil {
-			return err
-		}
-	}
-	_, err = f.Write(append([]byte(`", `), rest...))
-	return err
 }
 
 type object = map[string]any

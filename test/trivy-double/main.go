@@ -5,16 +5,16 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sifscan/sifscan-operator/test/hostile"
 )
 
 const (
@@ -137,6 +137,13 @@ func checkEnvironment(environment []string) error {
 }
 
 func (c *call) run() error {
+	b, err := readBehaviour(c.root)
+	if err == nil {
+		err = b.before()
+	}
+	if err != nil {
+		return err
+	}
 	vulnerabilities := slices.Contains(c.scanners, "vuln")
 	if vulnerabilities {
 		if _, err := os.Stat(filepath.Join(c.cache, "db", "trivy.db")); err != nil {
@@ -164,87 +171,5 @@ func (c *call) run() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.output, text, 0o600)
-}
-
-type pkg struct{ name, version string }
-
-func (p pkg) purl() string { return "pkg:deb/debian/" + p.name + "@" + p.version + "?arch=amd64" }
-
-// walk reads dpkg's database and looks for JAR files, but not below what is skipped.
-func (c *call) walk() (packages []pkg, jar bool, err error) {
-	err = filepath.WalkDir(c.root, func(path string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case e.IsDir() && slices.Contains(c.skipDirs, path):
-			return filepath.SkipDir
-		case e.Type().IsRegular() && strings.HasSuffix(path, ".jar"):
-			jar = true
-		case path == filepath.Join(c.root, "var/lib/dpkg/status"):
-			packages, err = dpkg(path)
-		}
-		return err
-	})
-	return packages, jar, err
-}
-
-func dpkg(path string) (packages []pkg, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var p pkg
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if v, ok := strings.CutPrefix(lines.Text(), "Package: "); ok {
-			p.name = v
-		}
-		if v, ok := strings.CutPrefix(lines.Text(), "Version: "); ok {
-			p.version = v
-			packages = append(packages, p)
-		}
-	}
-	return packages, nil
-}
-
-type object = map[string]any
-
-// report is trivy's JSON, schema version 2.
-func (c *call) report(packages []pkg) object {
-	var list, found []object
-	for i, p := range packages {
-		id := object{"PURL": p.purl(), "UID": fmt.Sprint(i)}
-		list = append(list, object{"ID": p.name + "@" + p.version, "Name": p.name, "Identifier": id, "Version": p.version, "Arch": "amd64",
-			"SrcName": p.name, "SrcVersion": p.version, "Licenses": []string{"none"}, "Layer": object{}})
-		if p.name == "openssl" {
-			found = append(found, object{"VulnerabilityID": "CVE-2099-0001", "VendorIDs": []string{"DSA-9999-1"}, "PkgName": p.name,
-				"PkgIdentifier": id, "InstalledVersion": p.version, "FixedVersion": "99.0", "Status": "fixed", "Severity": "CRITICAL",
-				"SeveritySource": "nvd", "Title": "invented by trivy-double",
-				"CVSS": object{"nvd": object{"V3Vector": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "V3Score": 9.8}}})
-		}
-	}
-	results := []object{{"Target": "debian 12", "Class": "os-pkgs", "Type": "debian", "Packages": list}}
-	if slices.Contains(c.scanners, "vuln") {
-		results[0]["Vulnerabilities"] = found
-	}
-	if slices.Contains(c.scanners, "secret") {
-		results = append(results, object{"Target": "/root/.aws/credentials", "Class": "secret", "Secrets": []object{{
-			"RuleID": "aws-access-key-id", "Category": "AWS", "Severity": "CRITICAL", "Title": "AWS", "StartLine": 2, "EndLine": 2,
-			"Match": "the double's secret", "Code": object{"Lines": []object{{"Number": 2, "Content": "the double's secret"}}},
-		}}})
-	}
-	return object{
-		"SchemaVersion": 2, "Trivy": object{"Version": "double-0.74.0"}, "ArtifactName": c.root, "ArtifactType": "filesystem",
-		"Metadata": object{"OS": object{"Family": "debian", "Name": "12"}}, "Results": results,
-	}
-}
-
-func cycloneDX(packages []pkg) object {
-	components := []object{{"type": "operating-system", "name": "debian", "version": "12"}}
-	for _, p := range packages {
-		components = append(components, object{"type": "library", "name": p.name, "version": p.version, "purl": p.purl()})
-	}
-	return object{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components,
-		"metadata": object{"tools": object{"components": []object{{"type": "application", "name": "trivy-double"}}}}}
+	return hostile.Write(c.output, text, b.output)
 }

@@ -197,24 +197,18 @@ func (e *Engine) shareJavaDB(d execution.Dirs) error {
 // failure says what an exit code means, and the last thing qscanner said.
 func failure(m meaning, out execution.Outcome) error {
 	message := m.message
-	if line := lastLine(out); line != "" {
-		message += "; it said: " + line
+	line, crashed := out.Said()
+	if crashed { // with the exit code of a wrong command line
+		message = "qscanner crashed"
+	}
+	if line != "" {
+		message += "; it said: " + engine.Text(line, maxSaid)
 	}
 	return &engine.Error{Reason: m.reason, Message: message, ExitCode: out.ExitCode}
 }
 
 // maxSaid bounds what is quoted of qscanner's output.
 const maxSaid = 300
-
-func lastLine(out execution.Outcome) string {
-	for _, text := range []string{out.Stderr, out.Stdout} {
-		lines := strings.Split(strings.TrimSpace(text), "\n")
-		if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
-			return engine.Text(last, maxSaid)
-		}
-	}
-	return ""
-}
 
 func warn(r *engine.Result, message string) {
 	if len(r.Warnings) >= engine.MaxWarnings {

@@ -151,7 +151,7 @@ func (e *Engine) arguments(ctx context.Context, t engine.Target, cache, file str
 		"-q", "rootfs", "--cache-dir", cache, "--skip-db-update", "--skip-java-db-update", "--offline-scan",
 		"--skip-version-check", "--disable-telemetry", "--timeout", timeLeft(ctx).String(),
 	}
-	if e.config.Mode == InventoryOnly && !t.Scans(engine.ScanSecrets) {
+	if e.listsOnly(t) {
 		// This format alone lists packages without asking for a database.
 		args = append(args, "--format", "cyclonedx")
 	} else {
@@ -163,6 +163,11 @@ func (e *Engine) arguments(ctx context.Context, t engine.Target, cache, file str
 		}
 	}
 	return append(args, "-o", file, t.Directory)
+}
+
+// listsOnly tells that trivy is to list packages and nothing else.
+func (e *Engine) listsOnly(t engine.Target) bool {
+	return e.config.Mode == InventoryOnly && !t.Scans(engine.ScanSecrets)
 }
 
 func (e *Engine) scanners(t engine.Target) string {
@@ -188,29 +193,25 @@ func timeLeft(ctx context.Context) time.Duration {
 
 // failure explains an exit code, of which trivy has one: what it said last is all there is to tell them apart.
 func failure(out execution.Outcome) error {
-	said := ""
-	for line := range strings.Lines(out.Stderr) {
-		if line = strings.TrimSpace(line); line != "" {
-			said = "; it said: " + engine.Text(line, 300)
-		}
+	message := "trivy failed"
+	line, crashed := out.Said()
+	if crashed {
+		message = "trivy crashed"
 	}
-	return &engine.Error{Reason: v1alpha1.ReasonEngineFailed, Message: "trivy failed" + said, ExitCode: out.ExitCode}
+	if line != "" {
+		message += "; it said: " + engine.Text(line, 300)
+	}
+	return &engine.Error{Reason: v1alpha1.ReasonEngineFailed, Message: message, ExitCode: out.ExitCode}
 }
 
 // read makes a result of trivy's output, and documents of the result.
 func (e *Engine) read(t engine.Target, file string) (*engine.Result, error) {
-	data, err := document.Read(file, document.MaxBytes)
-	if err != nil {
-		return nil, unreadable(err)
-	}
 	r := &engine.Result{EngineVersion: e.Version(), OS: osrelease.Read(t.Root), Documents: map[string][]byte{}}
-	if e.config.Mode == InventoryOnly && !t.Scans(engine.ScanSecrets) {
-		err = readInventory(r, data)
-	} else {
-		err = e.readReport(r, data)
-	}
-	if err != nil {
+	if err := e.readOutput(r, t, file); err != nil {
 		return nil, unreadable(err)
+	}
+	if t.Scans(engine.ScanSecrets) && r.Secrets == nil {
+		r.Secrets = []engine.Secret{} // looked for, and none found
 	}
 	if len(r.Packages) == 0 && t.Scans(engine.ScanPackages) {
 		return nil, &engine.Error{Reason: v1alpha1.ReasonEmptyInventory, Message: fmt.Sprintf(
@@ -218,17 +219,48 @@ func (e *Engine) read(t engine.Target, file string) (*engine.Result, error) {
 			engine.Text(t.DisplayName, 256))}
 	}
 	if t.Wants(engine.FormatJSON) {
-		if err := keepInventory(r, data); err != nil {
-			return nil, unreadable(err)
+		if data, err := inventory(t, file); err == nil {
+			r.Documents[engine.InventoryFile] = data
+		} else {
+			r.Warnings = append(r.Warnings, engine.Warning{Message: fmt.Sprintf("%s is left out: trivy's file: %v", engine.InventoryFile, err)})
 		}
 	}
 	return r, makeSBOMs(t, r)
 }
 
+func (e *Engine) readOutput(r *engine.Result, t engine.Target, file string) error {
+	if e.listsOnly(t) {
+		data, err := document.Read(file, document.MaxBytes)
+		if err != nil {
+			return err
+		}
+		return readInventory(r, data)
+	}
+	report, err := readReport(file)
+	if err != nil {
+		return err
+	}
+	report.result(r, e.database)
+	return nil
+}
+
+// inventory is trivy's own document as it is handed on.
+func inventory(t engine.Target, file string) ([]byte, error) {
+	data, err := document.Read(file, document.MaxBytes)
+	if err == nil {
+		err = document.Sound(data)
+	}
+	if err == nil && t.Scans(engine.ScanSecrets) {
+		data, err = withoutSecrets(data)
+	}
+	return data, err
+}
+
 // makeSBOMs writes the SBOMs: trivy writes one format in one run, and its JSON holds all that they need.
 func makeSBOMs(t engine.Target, r *engine.Result) (err error) {
 	s := sbom.Subject{Name: engine.Text(t.DisplayName, 1024), Architecture: t.Architecture, CreatedAt: t.CreatedAt,
-		Scanner: Name, Version: r.EngineVersion, OS: r.OS, Packages: r.Packages}
+		Scanner: Name, Version: r.EngineVersion, OS: r.OS, Packages: r.Packages,
+		Assessed: r.Assessed(), NotAssessed: r.NotAssessed, Findings: r.Findings}
 	if t.Wants(engine.FormatSPDX) {
 		if r.Documents[engine.SPDXFile], err = sbom.SPDX(s); err != nil {
 			return err

@@ -3,6 +3,8 @@ package trivy
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,9 +15,25 @@ import (
 
 var database = &engine.Database{Digest: "sha256:0"}
 
-// reportOf is trivy's JSON with one result.
-func reportOf(result string) []byte {
-	return fmt.Appendf(nil, `{"SchemaVersion": 2, "Trivy": {"Version": "0.74.0"}, "Results": [{"Target": "x", %s}]}`, result)
+// reportOf is trivy's JSON with one result, of a Debian.
+func reportOf(result string) string {
+	return fmt.Sprintf(`{"SchemaVersion": 2, "Trivy": {"Version": "0.74.0"}, "Results": [{"Target": "x", "Class": "os-pkgs", "Type": "debian", %s}]}`, result)
+}
+
+// read reads a report as after a scan with the database.
+func read(t *testing.T, text string, database *engine.Database) (*engine.Result, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), outputFile)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	report, err := readReport(file)
+	if err != nil {
+		return nil, err
+	}
+	r := &engine.Result{}
+	report.result(r, database)
+	return r, nil
 }
 
 func TestAVulnerabilityIsReadWithItsNamesItsSeverityAndItsScore(t *testing.T) {
@@ -43,9 +61,8 @@ func TestAVulnerabilityIsReadWithItsNamesItsSeverityAndItsScore(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var r engine.Result
-			e := &Engine{database: database}
-			if err := e.readReport(&r, reportOf(`"Vulnerabilities": [{`+c.text+`, `+place+`}]`)); err != nil {
+			r, err := read(t, reportOf(`"Vulnerabilities": [{`+c.text+`, `+place+`}]`), database)
+			if err != nil {
 				t.Fatal(err)
 			}
 			want := base
@@ -57,19 +74,61 @@ func TestAVulnerabilityIsReadWithItsNamesItsSeverityAndItsScore(t *testing.T) {
 	}
 }
 
-func TestAPackageIsReadWithReleaseAndSource(t *testing.T) {
-	var r engine.Result
-	err := (&Engine{database: database}).readReport(&r, reportOf(`"Packages": [
-{"Name": "libz", "Version": "1.2", "Release": "3.el9", "Arch": "x86_64", "SrcName": "zlib", "SrcVersion": "1.2", "SrcRelease": "3.el9",
- "Identifier": {"PURL": "pkg:rpm/redhat/libz@1.2-3.el9"}, "Licenses": "MIT"},
-{"Name": "no-url"}, 7]`))
-	if err != nil || len(r.Packages) != 1 || len(r.Warnings) != 1 {
-		t.Fatalf("%+v, %v", r, err)
+func TestAPackageIsReadAsTheNativeEngineLists(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want engine.Package
+	}{
+		"an RPM": {`"Name": "libz", "Epoch": 1, "Version": "1.2", "Release": "3.el9", "Arch": "x86_64", "SrcName": "zlib", "SrcEpoch": 1, "SrcVersion": "1.2",
+"SrcRelease": "3.el9", "Identifier": {"PURL": "pkg:rpm/redhat/libz@1.2-3.el9?epoch=1"}, "Licenses": "MIT"`,
+			engine.Package{Name: "libz", Version: "1.2-3.el9", Type: "rpm", PURL: "pkg:rpm/redhat/libz@1.2-3.el9?epoch=1", Epoch: "1", SourceName: "zlib",
+				Architecture: "x86_64", Licenses: []string{"MIT"}, Locations: []string{}}},
+		"a Debian package with an epoch": {`"Name": "zlib1g", "Epoch": 1, "Version": "1.2.13.dfsg", "Release": "1+b1", "SrcName": "zlib", "SrcEpoch": 1, "SrcVersion": "1.2.13.dfsg",
+"SrcRelease": "1", "Identifier": {"PURL": "pkg:deb/debian/zlib1g@1.2.13.dfsg-1%2Bb1?epoch=1"}`,
+			engine.Package{Name: "zlib1g", Version: "1:1.2.13.dfsg-1+b1", Type: "deb", PURL: "pkg:deb/debian/zlib1g@1.2.13.dfsg-1%2Bb1?epoch=1", SourceName: "zlib",
+				SourceVersion: "1:1.2.13.dfsg-1", Locations: []string{}}},
+		"a language package": {`"Name": "requests", "Version": "2.31.0", "FilePath": "/usr/lib/x", "Identifier": {"PURL": "pkg:pypi/requests@2.31.0"}`,
+			engine.Package{Name: "requests", Version: "2.31.0", Type: "pypi", PURL: "pkg:pypi/requests@2.31.0", Locations: []string{"usr/lib/x"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := read(t, reportOf(`"Packages": [{`+c.text+`}, {"Name": "no-url"}, 7]`), database)
+			if err != nil || len(r.Packages) != 1 || len(r.Warnings) != 1 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			c.want.FoundBy = []string{Name}
+			if diff := cmp.Diff(c.want, r.Packages[0]); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
-	want := engine.Package{Name: "libz", Version: "1.2-3.el9", Type: "rpm", PURL: "pkg:rpm/redhat/libz@1.2-3.el9", SourceName: "zlib",
-		Architecture: "x86_64", Licenses: []string{"MIT"}, Locations: []string{}, FoundBy: []string{Name}}
-	if diff := cmp.Diff(want, r.Packages[0]); diff != "" {
-		t.Error(diff)
+}
+
+func TestWhatTrivyHasNoAdvisoriesForIsNotAssessed(t *testing.T) {
+	const zlib = `"Packages": [{"Name": "zlib", "Version": "1", "Identifier": {"PURL": "pkg:deb/debian/zlib@1?arch=a"}%s}, {"Name": "zlib", "Version": "1", "Identifier": {"PURL": "pkg:deb/debian/zlib@1?arch=b"}%[1]s}]`
+	for name, c := range map[string]struct {
+		before, more, after string
+		want                int
+	}{
+		"a system it knows":                  {`"Class": "os-pkgs", "Type": "debian", `, "", "", 0},
+		"a third party's package":            {`"Class": "os-pkgs", "Type": "debian", `, `, "Repository": {"Class": "third-party"}`, "", 1},
+		"a system it does not know":          {`"Class": "os-pkgs", "Type": "fedora", `, "", "", 1},
+		"no system":                          {`"Class": "os-pkgs", "Type": "none", `, "", "", 1},
+		"a language it knows":                {`"Class": "lang-pkgs", "Type": "python-pkg", `, "", "", 0},
+		"conda, of which it lists packages":  {`"Class": "lang-pkgs", "Type": "conda-pkg", `, "", "", 1},
+		"a class that is said too late":      {``, "", `, "Class": "os-pkgs", "Type": "debian"`, 1},
+		"a type of which no class is told":   {`"Type": "debian", `, "", "", 1},
+		"a type that is another's neighbour": {`"Class": "lang-pkgs", "Type": "python-pkg"}, {`, "", "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := `{"SchemaVersion": 2, "Results": [{` + c.before + fmt.Sprintf(zlib, c.more) + c.after + `}]}`
+			r, err := read(t, text, database)
+			if err != nil || r.NotAssessed != c.want {
+				t.Errorf("%d not assessed, want %d; %v", r.NotAssessed, c.want, err)
+			}
+			if r, err = read(t, text, nil); err != nil || r.NotAssessed != 1 || r.Findings != nil {
+				t.Errorf("without a database: %+v, %v", r, err)
+			}
+		})
 	}
 }
 
@@ -83,8 +142,7 @@ func TestAReportThatCannotBeReadIsNoneOfNothing(t *testing.T) {
 		"a million packages": `{"SchemaVersion": 2, "Results": [{"Packages": [` + strings.Repeat(`{},`, 1_000_000) + `{}]}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			var r engine.Result
-			if err := (&Engine{database: database}).readReport(&r, []byte(text)); err == nil {
+			if r, err := read(t, text, database); err == nil {
 				t.Errorf("it gives %d packages", len(r.Packages))
 			}
 		})

@@ -8,9 +8,9 @@ import (
 
 // Package is what goes into a package's header.
 type Package struct {
-	Name, Version, Release, Arch, SourceRPM, License string
-	Epoch                                            uint32
-	Files                                            []string // absolute paths
+	Name, Version, Release, Arch, SourceRPM, License, Vendor string
+	Epoch                                                    uint32
+	Files                                                    []string // absolute paths
 	// Padding is the length of a further, unread string that makes the header long enough for overflow pages.
 	Padding int
 }
@@ -48,6 +48,7 @@ func (p Package) Header() []byte {
 	if p.Epoch != 0 {
 		add(1003, typeInt32, 1, binary.BigEndian.AppendUint32(nil, p.Epoch))
 	}
+	text(1011, p.Vendor)
 	text(1014, p.License)
 	text(1022, p.Arch)
 	text(1044, p.SourceRPM)

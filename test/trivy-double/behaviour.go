@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/sifscan/sifscan-operator/test/hostile"
+)
+
+// behaviourFile in the scanned directory has one instruction on a line:
+//
+//	exit N         end with the exit code N, without an output
+//	die            end by SIGKILL
+//	crash          end by a panic
+//	shout N        write N MiB to both streams that clear a terminal
+//	output HOW     spoil the output: the ways of package hostile
+const behaviourFile = ".trivy-double"
+
+type behaviour struct {
+	exit, shout int
+	die, crash  bool
+	output      string
+}
+
+func readBehaviour(root string) (*behaviour, error) {
+	b := &behaviour{}
+	text, err := os.ReadFile(filepath.Join(root, behaviourFile))
+	if os.IsNotExist(err) {
+		return b, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if err := b.instruction(strings.Fields(line)); err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", behaviourFile, line, err)
+		}
+	}
+	return b, nil
+}
+
+func (b *behaviour) instruction(words []string) (err error) {
+	switch {
+	case len(words) == 1 && words[0] == "die":
+		b.die = true
+	case len(words) == 1 && words[0] == "crash":
+		b.crash = true
+	case len(words) == 2 && words[0] == "exit":
+		b.exit, err = strconv.Atoi(words[1])
+	case len(words) == 2 && words[0] == "shout":
+		b.shout, err = strconv.Atoi(words[1])
+	case len(words) == 2 && words[0] == "output":
+		b.output = words[1]
+	default:
+		err = fmt.Errorf("no such instruction")
+	}
+	return err
+}
+
+// before misbehaves.
+func (b *behaviour) before() error {
+	if b.shout > 0 {
+		for _, stream := range []*os.File{os.Stdout, os.Stderr} {
+			if err := hostile.Shout(stream, b.shout); err != nil {
+				return err
+			}
+		}
+	}
+	if b.die {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
+			return err
+		}
+		select {}
+	}
+	if b.crash {
+		panic("the double crashes")
+	}
+	if b.exit > 0 {
+		os.Exit(b.exit)
+	}
+	return nil
+}
