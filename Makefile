@@ -20,7 +20,7 @@ CONTROLLER_GEN = go run -C hack/tools sigs.k8s.io/controller-tools/cmd/controlle
 KUBECTL ?= $(CURDIR)/bin/kubectl
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Modules with code of their own.
-MODULES := . hack/cluster hack/images
+MODULES := . hack/cluster hack/images hack/trivy
 
 ##@ Use
 
