@@ -12,7 +12,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,23 +28,8 @@ const tmpPrefix = ".tmp-"
 // FolderName is the name of a target's result folder: its base name, cleaned to what every
 // shell and file system takes, and 8 hexadecimal digits of its path's hash.
 func FolderName(target string) string {
-	clean := strings.Map(func(c rune) rune {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
-			return c
-		}
-		return '_'
-	}, path.Base(target))
-	clean = strings.TrimLeft(clean, ".")
-	const longest = 100
-	if len(clean) > longest {
-		clean = clean[:longest]
-	}
-	if clean == "" {
-		clean = "_"
-	}
 	sum := sha256.Sum256([]byte(target))
-	return clean + "-" + hex.EncodeToString(sum[:4])
+	return printable.FileName(path.Base(target)) + "-" + hex.EncodeToString(sum[:4])
 }
 
 // writeFolder writes a result into dir as a folder that appears complete, taking the place of
