@@ -55,13 +55,17 @@ func (i image) cut() []byte {
 // makeImages makes every image into dir.
 func makeImages(dir string) {
 	GinkgoHelper()
-	for name, with := range map[image]func(*fixtures.Tree){
+	made := map[image]func(*fixtures.Tree){
 		debian: func(t *fixtures.Tree) {
 			t.With(fixtures.Debian).With(fixtures.Python).With(fixtures.Node).With(library)
 		},
 		alpine:  fixtures.Alpine,
 		crowded: func(t *fixtures.Tree) { t.With(fixtures.Debian).With(crowd) },
-	} {
+	}
+	for name, behaviour := range behaviours {
+		made[name] = func(t *fixtures.Tree) { t.With(fixtures.Debian).File(".qscanner-double", behaviour+"\n") }
+	}
+	for name, with := range made {
 		root := filepath.Join(dir, "tree-"+string(name))
 		squashfs := filepath.Join(dir, string(name)+".squashfs")
 		Expect(fixtures.NewTree(root).With(with).Done()).To(Succeed())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -34,11 +35,20 @@ var All = []Image{
 // Reference is the name that pods use. It has no registry that answers, so a missing image is never fetched from a stranger.
 func (i Image) Reference(tag string) string { return "sifscan.io/" + i.Name + ":" + tag }
 
+// DigestReference is a name that only this content can have.
+func (i Image) DigestReference(digest v1.Hash) string {
+	return "sifscan.io/" + i.Name + "@" + digest.String()
+}
+
 // Index makes an image for each architecture, from its static program (by GOARCH), and an index of them in the order given.
 func (i Image) Index(base []File, architectures []string, programs map[string][]byte) (v1.ImageIndex, error) {
-	shared, err := layer(base)
-	if err != nil {
-		return nil, err
+	var shared []v1.Layer
+	if len(base) > 0 {
+		l, err := layer(base)
+		if err != nil {
+			return nil, err
+		}
+		shared = append(shared, l)
 	}
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, architecture := range architectures {
@@ -50,7 +60,7 @@ func (i Image) Index(base []File, architectures []string, programs map[string][]
 		if err != nil {
 			return nil, err
 		}
-		image, err := i.image(architecture, shared, own)
+		image, err := i.image(architecture, append(slices.Clone(shared), own)...)
 		if err != nil {
 			return nil, err
 		}

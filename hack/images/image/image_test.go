@@ -213,6 +213,45 @@ func TestEachArchitectureGetsItsProgramAndRunsWithoutPrivileges(t *testing.T) {
 	}
 }
 
+func TestAnImageOfAProgramAloneHoldsNothingElse(t *testing.T) {
+	architecture := hostArchitecture(t)
+	engine := Image{Name: "engine", Program: "engine"}
+	index, err := engine.Index(nil, []string{architecture}, map[string][]byte{architecture: program(t, architecture)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := index.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := made.Layers()
+	if err != nil || len(layers) != 1 {
+		t.Fatalf("%d layers, %v", len(layers), err)
+	}
+	content, err := layers[0].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := tar.NewReader(content)
+	if header, err := reader.Next(); err != nil || header.Name != "engine" {
+		t.Errorf("first is %v, %v", header, err)
+	}
+	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("there is more: %v", err)
+	}
+	digest, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := engine.DigestReference(digest), "sifscan.io/engine@"+digest.String(); got != want {
+		t.Errorf("reference %s, want %s", got, want)
+	}
+}
+
 func TestProgramsThatWouldNotRunInTheImageAreRefused(t *testing.T) {
 	dynamic, err := os.ReadFile("/bin/sh")
 	if err != nil {

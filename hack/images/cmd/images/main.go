@@ -16,10 +16,13 @@ import (
 
 const usage = `usage: images build [--repo DIR] [--arch amd64,arm64] [--tag dev]
        images tree --repo DIR IMAGE FOLDER
+       images program [--repo DIR] PROGRAM…
 
   build  make dist/IMAGE.tar, an OCI archive, for each image from the programs in bin (this machine's architecture) and
          dist/bin/linux_ARCH (others); print each file with its reference and digest
   tree   write the files of one image into a new folder, with the program for this machine's architecture
+  program  make dist/NAME.tar for each program file, an image that holds it as /NAME and nothing else, for this machine's
+         architecture and under its digest; print each file with its reference
 `
 
 var errUsage = errors.New("usage")
@@ -60,6 +63,8 @@ func run(arguments []string) error {
 	switch {
 	case arguments[0] == "build" && flags.NArg() == 0:
 		return build(o)
+	case arguments[0] == "program" && flags.NArg() > 0:
+		return bare(o, flags.Args())
 	case arguments[0] == "tree" && flags.NArg() == 2:
 		return tree(o, flags.Arg(0), flags.Arg(1))
 	}
@@ -95,6 +100,34 @@ func build(o options) error {
 			return err
 		}
 		fmt.Println(file, i.Reference(o.tag), digest)
+	}
+	return nil
+}
+
+// bare makes an archive of an image for each program, as a site would for an engine of its own: nothing else is in it.
+func bare(o options, programs []string) error {
+	for _, program := range programs {
+		i := image.Image{Name: filepath.Base(program), Program: filepath.Base(program), Title: filepath.Base(program)}
+		data, err := os.ReadFile(program)
+		if err != nil {
+			return err
+		}
+		index, err := i.Index(nil, []string{runtime.GOARCH}, map[string][]byte{runtime.GOARCH: data})
+		if err != nil {
+			return err
+		}
+		digest, err := index.Digest()
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(o.repo, "dist", i.Name+".tar")
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := image.WriteArchive(file, i.DigestReference(digest), index); err != nil {
+			return err
+		}
+		fmt.Println(file, i.DigestReference(digest))
 	}
 	return nil
 }
