@@ -84,7 +84,9 @@ func TestTrivyWithoutADatabase(t *testing.T) {
 		"nothing is named":              {image: sif(t), exit: 2, says: "name a cache directory"},
 		"an empty directory is named":   {image: sif(t), args: []string{"--db=" + t.TempDir()}, exit: 2, says: "db/trivy.db"},
 		"only an inventory is wanted":   {image: sif(t), args: []string{"--mode=inventory-only"}, packages: 3},
-		"a JAR needs the Java database": {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, false)}, exit: 1, reason: v1alpha1.ReasonEngineFailed, says: "Java DB"},
+		"a JAR needs the Java database": {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, false)}, exit: 1, reason: v1alpha1.ReasonEngineFailed, says: "without its Java database: put java-db/"},
+		"so it does for an inventory":   {image: sif(t, jar), args: []string{"--mode=inventory-only"}, exit: 1, reason: v1alpha1.ReasonEngineFailed, says: "without its Java database"},
+		"but not where it is excluded":  {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, false), "--exclude-dirs=/opt"}, packages: 3},
 		"a JAR has the Java database":   {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, true)}, packages: 3},
 		"a scan type it does not know":  {image: sif(t), args: []string{"--scan-types=fileinsight"}, exit: 2, says: "pkg and secret"},
 		"a mode it does not know":       {image: sif(t), args: []string{"--mode=scan-only"}, exit: 2, says: "get-report and inventory-only"},
@@ -98,6 +100,16 @@ func TestTrivyWithoutADatabase(t *testing.T) {
 				t.Errorf("summary %+v", report.Summary)
 			}
 		})
+	}
+}
+
+func TestASearchForSecretsAloneSaysNothingOfVulnerabilities(t *testing.T) {
+	_, printed, trivys, _ := scanWithTrivy(t, sif(t), "--db="+trivyCache(t, false), "--scan-types=secret")
+	_, more, qscanners := newBench(t).scan(sif(t), "--scan-types=secret")
+	for _, report := range []v1alpha1.Report{trivys, qscanners} {
+		if s := report.Summary; report.Outcome.Reason != "" || s == nil || s.Critical != nil || s.Packages != 0 || len(report.Findings) != 0 {
+			t.Errorf("%s: outcome %+v, summary %+v\n%s%s", report.Scanner.Engine, report.Outcome, s, printed, more)
+		}
 	}
 }
 

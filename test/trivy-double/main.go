@@ -1,7 +1,7 @@
 // Command trivy-double stands in for trivy in tests of how it is called: a real one takes a quarter of an hour to build and a
 // database that no test can download. It accepts the one command line that keeps trivy offline, refuses every other with exit
-// code 2, and is as unforgiving as trivy about databases: none is fatal, and so is a JAR file without the Java database when
-// vulnerabilities are asked for. Its vulnerabilities are invented; its files say that a double wrote them.
+// code 2, and is as unforgiving as trivy 0.74 about databases: none is fatal, and so is a JAR file without the Java database
+// when vulnerabilities or an SBOM are asked for. Its vulnerabilities are invented; its files say that a double wrote them.
 package main
 
 import (
@@ -154,7 +154,7 @@ func (c *call) run() error {
 	if err != nil {
 		return err
 	}
-	if jar && vulnerabilities {
+	if jar && (vulnerabilities || c.format == "cyclonedx") {
 		if _, err := os.Stat(filepath.Join(c.cache, "java-db", "trivy-java.db")); err != nil {
 			return fmt.Errorf("unable to initialize the Java DB: --skip-java-db-update cannot be specified on the first run: %w", err)
 		}

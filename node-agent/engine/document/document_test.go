@@ -105,8 +105,8 @@ func TestPackagesOfSBOMs(t *testing.T) {
 	if diff := cmp.Diff([]string{"deb b 2", `npm \x1b[2J 3`, "npm named-by-url 3", "pypi a 1"}, got); diff != "" || in.Skipped != 1 || in.Tool != "qscanner-4.8.0" {
 		t.Errorf("%d skipped, tool %q\n%s", in.Skipped, in.Tool, diff)
 	}
-	in, err = CycloneDX([]byte(`{"components": [{"name": "os"}, {"name": "a", "version": "1", "purl": "pkg:pypi/a@1"}, {"purl": "x"}, 5]}`), "test")
-	if err != nil || len(in.Packages) != 1 || in.Packages[0].PURL != "pkg:pypi/a@1" || in.Skipped != 2 {
+	in, err = CycloneDX([]byte(`{"metadata": {"tools": {"components": [7, {"name": "x"}, {"name": "trivy", "version": "0.74.0"}]}}, "components": [{"name": "os"}, {"name": "a", "version": "1", "purl": "pkg:pypi/a@1"}, {"purl": "x"}, 5]}`), "test")
+	if err != nil || len(in.Packages) != 1 || in.Packages[0].PURL != "pkg:pypi/a@1" || in.Skipped != 2 || in.Tool != "trivy-0.74.0" {
 		t.Errorf("CycloneDX: %+v, %v", in, err)
 	}
 }

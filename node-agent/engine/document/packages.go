@@ -88,7 +88,21 @@ func CycloneDX(data []byte, foundBy string) (Inventory, error) {
 		}
 		return packages.add(string(c.Name), string(c.Version), string(c.PURL))
 	}, "components", "*")
-	return Inventory{Packages: packages.sorted(), Skipped: skipped}, err
+	if err != nil {
+		return Inventory{}, err
+	}
+	in := Inventory{Packages: packages.sorted(), Skipped: skipped}
+	_, err = Each(data, func(raw json.RawMessage) error {
+		var tool struct {
+			Name    Text `json:"name"`
+			Version Text `json:"version"`
+		}
+		if err := json.Unmarshal(raw, &tool); err == nil && in.Tool == "" && tool.Version != "" {
+			in.Tool = engine.Text(string(tool.Name+"-"+tool.Version), maxName)
+		}
+		return nil
+	}, "metadata", "tools", "components", "*")
+	return in, err
 }
 
 // collection is packages by package URL.

@@ -13,8 +13,13 @@ var (
 )
 
 // Said returns the line that tells best why the program failed, and whether it is that of a crashed Go program: else it is the
-// last one. It is redacted and not escaped; empty when the program said nothing.
+// last one. It is redacted and not escaped, and all space in it is blanks; empty when the program said nothing.
 func (o Outcome) Said() (line string, crashed bool) {
+	line, crashed = o.telling()
+	return strings.Join(strings.Fields(line), " "), crashed
+}
+
+func (o Outcome) telling() (line string, crashed bool) {
 	if at := goroutine.FindStringIndex(o.Stderr); at != nil {
 		if line = crash.FindString(o.Stderr[:at[0]]); line != "" {
 			return line, true
@@ -23,7 +28,7 @@ func (o Outcome) Said() (line string, crashed bool) {
 	for _, text := range []string{o.Stderr, o.Stdout} {
 		text = strings.TrimSpace(text)
 		if text != "" {
-			return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:]), false
+			return text[strings.LastIndexByte(text, '\n')+1:], false
 		}
 	}
 	return "", false

@@ -9,13 +9,13 @@ func TestWhatAProgramSaidLastTellsWhyItFailed(t *testing.T) {
 		want    string
 		crashed bool
 	}{
-		"the last line of its errors":          {Outcome{Stderr: "one\n two \n\n", Stdout: "three"}, "two", false},
+		"the last line of its errors":          {Outcome{Stderr: "one\n two\tthree \n\n", Stdout: "four"}, "two three", false},
 		"the last line of its output":          {Outcome{Stderr: " \n", Stdout: "three\nfour"}, "four", false},
 		"nothing":                              {Outcome{}, "", false},
 		"a panic":                              {Outcome{Stderr: "log\npanic: index out of range" + trace}, "panic: index out of range", true},
 		"a runtime's error":                    {Outcome{Stderr: "fatal error: stack overflow" + trace}, "fatal error: stack overflow", true},
 		"a signal":                             {Outcome{Stderr: "SIGSEGV: segmentation violation" + trace}, "SIGSEGV: segmentation violation", true},
-		"a panic of which the cause is lost":   {Outcome{Stderr: trace}, "r15  0x0", false},
+		"a panic of which the cause is lost":   {Outcome{Stderr: trace}, "r15 0x0", false},
 		"a line that looks like one, no crash": {Outcome{Stderr: "panic: no\nusage: x"}, "usage: x", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,15 +35,17 @@ func (e *Engine) read(t engine.Target, system engine.OS, dir string) (*engine.Re
 	if err != nil && t.Scans(engine.ScanPackages) {
 		return nil, err
 	}
-	r.Packages, r.NotAssessed = packages, engine.Distinct(packages)
+	if t.Scans(engine.ScanPackages) {
+		r.Packages, r.NotAssessed = packages, engine.Distinct(packages)
+	}
 	if len(packages) == 0 && t.Scans(engine.ScanPackages) {
 		return nil, &engine.Error{Reason: v1alpha1.ReasonEmptyInventory, Message: fmt.Sprintf(
 			"qscanner ended well and lists no package of %s: that is no clean image but one it did not read; the engine native may read it",
 			engine.Text(t.DisplayName, 256))}
 	}
 	e.keep(r, t, dir, names)
-	if !e.config.Mode.reports() {
-		return r, nil
+	if !e.config.Mode.reports() || !t.Scans(engine.ScanPackages) {
+		return r, nil // a report on secrets alone says nothing of vulnerabilities
 	}
 	return r, e.findings(r, dir, names)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/document"
@@ -120,6 +121,9 @@ func readInventory(out *engine.Result, data []byte) error {
 	}
 	if in.Skipped > 0 {
 		out.Warnings = append(out.Warnings, engine.Warning{Message: fmt.Sprintf("%d components of trivy's SBOM cannot be read", in.Skipped)})
+	}
+	if version, ok := strings.CutPrefix(in.Tool, Name+"-"); ok {
+		out.EngineVersion = version
 	}
 	out.Packages, out.NotAssessed = in.Packages, engine.Distinct(in.Packages)
 	return nil

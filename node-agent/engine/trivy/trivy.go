@@ -201,6 +201,10 @@ func failure(out execution.Outcome) error {
 	if line != "" {
 		message += "; it said: " + engine.Text(line, 300)
 	}
+	if strings.Contains(line, "Java DB") {
+		message = "the image holds Java archives, of which trivy reads none without its Java database: put java-db/, as " +
+			"'trivy image --download-java-db-only' makes it, beside db/ into the cache directory (--db, spec.scanner.trivy.database)"
+	}
 	return &engine.Error{Reason: v1alpha1.ReasonEngineFailed, Message: message, ExitCode: out.ExitCode}
 }
 
@@ -240,7 +244,11 @@ func (e *Engine) readOutput(r *engine.Result, t engine.Target, file string) erro
 	if err != nil {
 		return err
 	}
-	report.result(r, e.database)
+	database := e.database
+	if !t.Scans(engine.ScanPackages) { // trivy lists them all the same, and matched none
+		report.packages, report.assessed, database = nil, nil, nil
+	}
+	report.result(r, database)
 	return nil
 }
 
