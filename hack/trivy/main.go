@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/sifscan/sifscan-operator/node-agent/engine/trivy/trivytest"
 	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
 
@@ -35,7 +36,7 @@ func run(trivy, cache, work, out string) error {
 	if err := makeDatabase(cache); err != nil {
 		return fmt.Errorf("make the database: %w", err)
 	}
-	for name, add := range images {
+	for name, add := range trivytest.Images {
 		if err := image(filepath.Join(work, name), add); err != nil {
 			return fmt.Errorf("make the image %s: %w", name, err)
 		}

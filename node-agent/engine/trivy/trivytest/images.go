@@ -1,4 +1,5 @@
-package main
+// Package trivytest makes the three images whose reports by a real trivy are test data.
+package trivytest
 
 import (
 	"path/filepath"
@@ -7,7 +8,8 @@ import (
 	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
 
-var images = map[string]func(*fixtures.Tree){
+// Images by the name of their report.
+var Images = map[string]func(*fixtures.Tree){
 	"debian": func(t *fixtures.Tree) {
 		t.With(fixtures.Debian).With(fixtures.Python).
 			File("var/lib/dpkg/status.d/zlib1g", "Package: zlib1g\nStatus: install ok installed\nMaintainer: Mark Brown <broonie@debian.org>\n"+
