@@ -125,7 +125,7 @@ func (c *Config) credentials() error {
 		return fmt.Errorf("mode %s needs a platform such as US2 (environment: QUALYS_POD), or the gateway's URL", c.Mode)
 	}
 	if _, err := c.client(); err != nil {
-		return fmt.Errorf("%w: the CA file: %w", ErrCredentials, err)
+		return fmt.Errorf("%w: the CA file, of a pod the key ca.crt of the ConfigMap that the operator names: %w", ErrCredentials, err)
 	}
 	return nil
 }
