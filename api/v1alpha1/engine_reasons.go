@@ -3,8 +3,8 @@
 
 package v1alpha1
 
-// Reasons that only engines which are executed give: the operating system as they see it, their
-// disk space, and the service that some of them report to.
+// Reasons of engines that are executed and of images in registries: the operating system as
+// engines see it, disk space, and the services that are asked.
 const (
 	// ReasonOSNotFound: the engine found no operating system that it knows by its files.
 	ReasonOSNotFound = "OSNotFound"
@@ -14,6 +14,8 @@ const (
 	ReasonTmpExhausted = "TmpExhausted"
 	// ReasonUploadFailed: the image was read, and the engine's service did not take the result.
 	ReasonUploadFailed = "UploadFailed"
+	// ReasonCredentialsRejected: a registry or the engine's service refuses the credentials.
+	ReasonCredentialsRejected = "CredentialsRejected"
 	// ReasonPolicyAudit: the service's policy asks a person to look at the image.
 	ReasonPolicyAudit = "PolicyAudit"
 )

@@ -23,6 +23,7 @@ var AddToScheme = schemeBuilder.AddToScheme
 var schemeBuilder = runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&SIFScan{}, &SIFScanList{},
+		&ScanSchedule{}, &ScanScheduleList{},
 		&ScanReport{}, &ScanReportList{},
 		&ScanInventory{}, &ScanInventoryList{},
 	)

@@ -31,8 +31,9 @@ const (
 
 	// The spec was refused; it stays so until the spec changes.
 
-	ReasonInvalidSpec = "InvalidSpec"
-	ReasonNotAllowed  = "NotAllowed"
+	ReasonInvalidSpec     = "InvalidSpec"
+	ReasonInvalidSchedule = "InvalidSchedule"
+	ReasonNotAllowed      = "NotAllowed"
 
 	// Waiting for something that may still come.
 
@@ -82,6 +83,11 @@ const (
 	LabelScan = "sifscan.io/scan"
 	// LabelScanUID is the SIFScan's UID. Objects are correlated by it, never by name.
 	LabelScanUID = "sifscan.io/scan-uid"
+	// LabelSchedule is the name of the ScanSchedule that made a SIFScan, cut and hashed to 63
+	// characters where longer.
+	LabelSchedule = "sifscan.io/schedule"
+	// LabelScheduleUID is the UID of that ScanSchedule.
+	LabelScheduleUID = "sifscan.io/schedule-uid"
 	// LabelRun is the run's id.
 	LabelRun = "sifscan.io/run"
 	// LabelWorker is the index of the worker in its run.
@@ -104,6 +110,11 @@ const (
 const (
 	// AnnotationRescanAt on a SIFScan starts a new run when its value changes.
 	AnnotationRescanAt = "sifscan.io/rescan-at"
+	// AnnotationRunNow on a ScanSchedule starts one run outside of the schedule when its value changes.
+	AnnotationRunNow = "sifscan.io/run-now"
+	// AnnotationScheduledAt on a SIFScan: when the run was due that it was made for, without
+	// jitter, RFC 3339. Absent where AnnotationRunNow asked for it.
+	AnnotationScheduledAt = "sifscan.io/scheduled-at"
 	// AnnotationIdentity on a ScanReport: inode:size:mtime:ctime:settings:engine:db.
 	AnnotationIdentity = "sifscan.io/identity"
 	// AnnotationCounts on a ScanReport: critical/high/medium/low/unknown; absent when the
@@ -116,6 +127,8 @@ const (
 	AnnotationFixable = "sifscan.io/fixable"
 	// AnnotationPackages on a ScanReport: packages/notAssessed.
 	AnnotationPackages = "sifscan.io/packages"
+	// AnnotationSecrets on a ScanReport: the number of secrets; absent when nobody looked for them.
+	AnnotationSecrets = "sifscan.io/secrets"
 	// AnnotationOutcome on a ScanReport: scanned, or the reason why not.
 	AnnotationOutcome = "sifscan.io/outcome"
 	// AnnotationPolicy on a ScanReport: PolicyDenied or PolicyAudit, the verdict of the engine's own

@@ -50,6 +50,21 @@ const (
 	FormatCycloneDX Format = "cyclonedx"
 )
 
+// ReportFormat is a document about what was found in an image.
+//
+// +kubebuilder:validation:Enum=sarif;table;json
+type ReportFormat string
+
+// The formats of documents about what was found.
+const (
+	// ReportSARIF is SARIF 2.1.0, report.sarif.
+	ReportSARIF ReportFormat = "sarif"
+	// ReportTable is text for people, report.txt.
+	ReportTable ReportFormat = "table"
+	// ReportJSON is the ScanReport itself, which there always is.
+	ReportJSON ReportFormat = "json"
+)
+
 // Scanner chooses the engine and what it writes.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.native) || self.engine == 'native'",message="spec.scanner.native: remove it, or set spec.scanner.engine to native"
@@ -82,6 +97,15 @@ type Scanner struct {
 	// +kubebuilder:validation:MaxItems=3
 	// +listType=set
 	Formats []Format `json:"formats,omitempty"`
+
+	// reportFormats of the documents about what was found in each image: sarif, for other tools;
+	// table, for people; json, the ScanReport itself, which there always is. Default: sarif.
+	// +optional
+	// +kubebuilder:default={"sarif"}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=3
+	// +listType=set
+	ReportFormats []ReportFormat `json:"reportFormats,omitempty"`
 
 	// offline keeps qscanner from downloading its Java database; it still talks to its
 	// platform, unless its mode is inventory-only. native and trivy are always offline.

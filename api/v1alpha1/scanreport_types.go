@@ -25,7 +25,8 @@ type Report struct {
 	// summary counts packages and findings; absent when the image could not be read.
 	// +optional
 	Summary *Summary `json:"summary,omitempty"`
-	// findings, the most severe first; at most spec.reports.maxFindings.
+	// findings, the most severe first, then credentials; at most spec.reports.maxFindings, of which
+	// credentials take up to a quarter where there are more vulnerabilities than that.
 	// +optional
 	// +kubebuilder:validation:MaxItems=500
 	// +listType=atomic
@@ -43,18 +44,24 @@ type Report struct {
 	ObservedAt metav1.Time `json:"observedAt"`
 }
 
-// ReportTarget says which file a report is about. Bytes of a path that are not printable are
+// ReportTarget says which image a report is about. Bytes of a path that are not printable are
 // escaped as \xNN.
 type ReportTarget struct {
 	// kind of the target as found by its content: sif, squashfs or sandbox; file when it was
-	// not recognised.
+	// not recognised; oci for an image in a registry, directory and repo for a directory.
 	Kind string `json:"kind"`
-	// claimName of the volume the file is on; empty when scanned outside of a cluster.
+	// claimName of the volume the file is on; empty when it is on none.
 	// +optional
 	ClaimName string `json:"claimName,omitempty"`
-	// path as users know it.
+	// path as users know it; the reference of an image in a registry.
 	Path string `json:"path"`
-	// sizeBytes of the file.
+	// reference of an image in a registry, as it was asked for.
+	// +optional
+	Reference string `json:"reference,omitempty"`
+	// digest of the manifest that was read, of an image in a registry.
+	// +optional
+	Digest string `json:"digest,omitempty"`
+	// sizeBytes of the file; of an image in a registry, of its layers as they are transferred.
 	SizeBytes int64 `json:"sizeBytes"`
 	// modTime of the file.
 	// +optional
@@ -73,7 +80,7 @@ type ReportTarget struct {
 
 // ReportImage describes the container format.
 type ReportImage struct {
-	// format of the image: sif, squashfs or sandbox.
+	// format of the image: sif, squashfs, sandbox, directory or oci.
 	Format string `json:"format"`
 	// compression of the root filesystem, such as gzip or zstd.
 	// +optional
@@ -92,6 +99,11 @@ type ReportImage struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=atomic
 	Signatures []string `json:"signatures,omitempty"`
+	// layers of an image in a registry, by digest, the lowest first.
+	// +optional
+	// +kubebuilder:validation:MaxItems=128
+	// +listType=atomic
+	Layers []string `json:"layers,omitempty"`
 }
 
 // ReportOS is the operating system inside the image, from its os-release.
@@ -133,33 +145,37 @@ type ReportDatabase struct {
 	UpdatedAt *metav1.Time `json:"updatedAt,omitempty"`
 }
 
-// Finding is one vulnerability of one package.
+// Finding is one vulnerability of one package, or a place where a credential lies.
 type Finding struct {
-	// key identifies the finding in every scan of the image: vulnerability and package without its version.
+	// key identifies the finding in every scan of the image: vulnerability and package without its
+	// version; secret/, rule and path of a credential.
 	Key string `json:"key"`
 	// ids are the vulnerability's names.
-	IDs FindingIDs `json:"ids"`
-	// package that has the vulnerability.
-	Package string `json:"package"`
+	// +optional
+	IDs FindingIDs `json:"ids,omitzero"`
+	// package that has the vulnerability; none for a credential.
+	// +optional
+	Package string `json:"package,omitempty"`
 	// version of the package.
 	// +optional
 	Version string `json:"version,omitempty"`
 	// purl is the package URL.
 	// +optional
 	PURL string `json:"purl,omitempty"`
-	// path of the file in the image that told of the package.
+	// path of the file in the image that told of the package, or that holds the credential.
 	// +optional
 	Path string `json:"path,omitempty"`
-	// severity: critical, high, medium, low or unknown.
+	// severity: critical, high, medium, low or unknown. Absent for a credential, which nobody rates.
+	// +optional
 	// +kubebuilder:validation:Enum=critical;high;medium;low;unknown
-	Severity string `json:"severity"`
+	Severity string `json:"severity,omitempty"`
 	// score is the CVSS base score, such as "9.8"; empty when there is none.
 	// +optional
 	Score string `json:"score,omitempty"`
 	// fixedVersion is the first version with the fix; empty when there is none.
 	// +optional
 	FixedVersion string `json:"fixedVersion,omitempty"`
-	// detectedBy is the scan type that found it.
+	// detectedBy is the scan type that found it: pkg, or secret for a credential.
 	DetectedBy string `json:"detectedBy"`
 	// firstSeen is when a scan of this image first found it.
 	FirstSeen metav1.Time `json:"firstSeen"`
@@ -200,13 +216,16 @@ const (
 // Artifact is a document kept for an image.
 type Artifact struct {
 	// name of the document, such as sbom.spdx.json. In the ConfigMap, the key is this name
-	// with .gz.
+	// with .gz; on a volume it is the file's name.
 	Name string `json:"name"`
 	// mediaType of the document once decompressed.
 	MediaType string `json:"mediaType"`
 	// configMap that holds the document, in the report's namespace.
 	// +optional
 	ConfigMap string `json:"configMap,omitempty"`
+	// volumePath of the document on the volume that spec.reports.volume names, from its root.
+	// +optional
+	VolumePath string `json:"volumePath,omitempty"`
 	// sha256 of the document once decompressed, hexadecimal.
 	SHA256 string `json:"sha256"`
 	// sizeBytes of the document once decompressed.

@@ -9,6 +9,8 @@ import (
 )
 
 // SIFScanSpec says what to scan, with what, and within which limits.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.reports) || !has(self.reports.volume) || !has(self.target.volume) || self.target.volume.claimName != self.reports.volume.claimName",message="spec.reports.volume.claimName: use another claim than the one that is scanned, which nothing may write to"
 type SIFScanSpec struct {
 	// target names the images to scan. Exactly one kind of target is set.
 	// +required
@@ -225,7 +227,7 @@ type WorstImage struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=sscan
-// +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target.volume.claimName`,description="What is scanned"
+// +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target['volume.claimName','list.configMap.name','directory.claimName','image.reference']`,description="What is scanned: the claim, the list's ConfigMap, or the reference"
 // +kubebuilder:printcolumn:name="READY",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the scan of this spec is finished"
 // +kubebuilder:printcolumn:name="REASON",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why it is ready or not"
 // +kubebuilder:printcolumn:name="IMAGES",type=integer,JSONPath=`.status.targets.discovered`,description="Images found"

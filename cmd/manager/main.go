@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/controllers/scanschedule"
 	"github.com/sifscan/sifscan-operator/controllers/sifscan"
 )
 
@@ -68,6 +69,15 @@ func run(ctx context.Context, args []string) error {
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the SIFScan controller: %w", err)
+	}
+	schedules := &scanschedule.Reconciler{
+		Client: mgr.GetClient(),
+		Live:   mgr.GetAPIReader(),
+		Events: mgr.GetEventRecorder(recorder),
+		Clock:  clock.RealClock{},
+	}
+	if err := schedules.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the ScanSchedule controller: %w", err)
 	}
 	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
 		return err

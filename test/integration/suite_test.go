@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/controllers/scanschedule"
 	"github.com/sifscan/sifscan-operator/controllers/sifscan"
 )
 
@@ -147,6 +148,9 @@ func startOperator(wrap func(client.WithWatch) client.Client) *process {
 			Identity:   sifscan.Identity{User: 65532, Group: 65532},
 		},
 	}).SetupWithManager(ctx, mgr)).To(Succeed())
+	Expect((&scanschedule.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("sifscan.io/operator"), Clock: now,
+	}).SetupWithManager(mgr)).To(Succeed())
 	p := &process{cancel: cancel, ended: make(chan error, 1)}
 	go func() { p.ended <- mgr.Start(ctx) }()
 	return p

@@ -37,3 +37,44 @@ func (s *Schedule) matchesDay(month time.Month, day int, weekday time.Weekday) b
 	}
 	return byDay || byWeekday
 }
+
+// Interval returns the shortest time between two wall-clock times of the schedule.
+func (s *Schedule) Interval() time.Duration {
+	const day = 24 * 60
+	first, last, shortest := -1, -1, time.Duration(1<<62)
+	for minute := range day {
+		if !s.hours.has(minute/60) || !s.minutes.has(minute%60) {
+			continue
+		}
+		if first < 0 {
+			first = minute
+		} else {
+			shortest = min(shortest, time.Duration(minute-last)*time.Minute)
+		}
+		last = minute
+	}
+	if between := s.shortestGap(); between > 0 {
+		shortest = min(shortest, time.Duration(between*day-last+first)*time.Minute)
+	}
+	return shortest
+}
+
+// shortestGap is the least number of days from one that matches to the next.
+func (s *Schedule) shortestGap() int {
+	previous, shortest := -1, 0
+	start := date(2000, 1, 1)
+	for n := range horizon * 366 {
+		d := start.AddDate(0, 0, n)
+		if !s.matchesDay(d.Month(), d.Day(), d.Weekday()) {
+			continue
+		}
+		if gap := n - previous; previous >= 0 && (shortest == 0 || gap < shortest) {
+			shortest = gap
+		}
+		if shortest == 1 {
+			break
+		}
+		previous = n
+	}
+	return shortest
+}

@@ -161,3 +161,28 @@ func (s *Schedule) matchesWall(t time.Time) bool {
 func asUTC(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), 0, 0, time.UTC)
 }
+
+func TestInterval(t *testing.T) {
+	for expression, want := range map[string]time.Duration{
+		"* * * * *":    time.Minute,
+		"*/25 * * * *": 10 * time.Minute,
+		"0 * * * *":    time.Hour,
+		"30 1 * * *":   24 * time.Hour,
+		"0 1,23 * * *": 2 * time.Hour,
+		"0 0 * * 0":    7 * 24 * time.Hour,
+		"0 0 * * 1,3":  2 * 24 * time.Hour,
+		"0 0 1 * *":    28 * 24 * time.Hour,
+		"0 0 1 1 *":    365 * 24 * time.Hour,
+		"0 0 29 2 *":   4*365*24*time.Hour + 24*time.Hour,
+		"0 1,2 29 2 *": time.Hour,
+		"0 0 13 * 5":   24 * time.Hour,
+	} {
+		s, err := Parse(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Interval(); got != want {
+			t.Errorf("%s: runs are %s apart at least, want %s", expression, got, want)
+		}
+	}
+}
