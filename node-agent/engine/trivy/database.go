@@ -33,6 +33,9 @@ func readDatabase(cache string) (*engine.Database, error) {
 	if err := json.Unmarshal(text, &metadata); err != nil {
 		return nil, fmt.Errorf("trivy's database: metadata.json: %w", err)
 	}
+	if metadata.UpdatedAt.IsZero() {
+		return nil, errors.New("trivy's database: metadata.json does not tell when it was made (UpdatedAt): take it as trivy downloads it")
+	}
 	sum := sha256.Sum256(text)
 	return &engine.Database{Digest: "sha256:" + hex.EncodeToString(sum[:]), UpdatedAt: metadata.UpdatedAt}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
 
 var database = &engine.Database{Digest: "sha256:0"}
@@ -146,6 +147,49 @@ func TestAReportThatCannotBeReadIsNoneOfNothing(t *testing.T) {
 				t.Errorf("it gives %d packages", len(r.Packages))
 			}
 		})
+	}
+}
+
+func TestTheDatabaseIsNamedWithItsDateAndDigest(t *testing.T) {
+	for name, c := range map[string]struct{ metadata, says string }{
+		"as trivy downloads it": {`{"Version":2,"NextUpdate":"2026-11-02T00:00:00Z","UpdatedAt":"2026-11-01T06:00:00Z"}`, ""},
+		"without a date":        {`{"Version":2}`, "UpdatedAt"},
+		"of no JSON":            {`Version: 2`, "metadata.json"},
+		"larger than metadata":  {strings.Repeat(" ", 2<<20), "at most 1"},
+		"without metadata":      {"", "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tree := fixtures.NewTree(t.TempDir()).File("db/trivy.db", "")
+			if c.metadata != "" {
+				tree.File("db/metadata.json", c.metadata)
+			}
+			db, err := readDatabase(tree.Root)
+			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Fatalf("%+v, %v", db, err)
+			}
+			if err == nil && (db.UpdatedAt.Hour() != 6 || len(db.Digest) != len("sha256:")+64) {
+				t.Errorf("database %+v", db)
+			}
+		})
+	}
+}
+
+func TestPackagesComeWithTheNamesOfAllTheirFiles(t *testing.T) {
+	files := strings.Repeat(`"/usr/src/linux-headers-6.1.0-18-common/include/linux/a.h", `, 30_000)
+	var text strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&text, `{"Name": "headers-%d", "Version": "1", "Identifier": {"PURL": "pkg:deb/debian/headers-%d@1"}, "InstalledFiles": [%s"/"]}, `, i, i, files)
+	}
+	file := filepath.Join(t.TempDir(), outputFile)
+	if err := os.WriteFile(file, []byte(reportOf(`"Packages": [`+text.String()+`{}]`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	report, err := readReport(file)
+	if err != nil || len(report.packages) != 20 || report.skipped != 1 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if _, err := inventory(engine.Target{}, file); err == nil || !strings.Contains(err.Error(), "at most 32") {
+		t.Errorf("a document of %d MiB is handed on: %v", text.Len()>>20, err)
 	}
 }
 
