@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+	scalibrfs "github.com/google/osv-scalibr/fs"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/native/rpmdb/rpmdbtest"
@@ -103,6 +104,7 @@ func languageArtefacts() []artefact {
 		{name: "Python dist-info", image: in("opt/app/lib/python3.11/site-packages/requests-2.31.0.dist-info/METADATA", requests), want: []string{"pkg:pypi/requests@2.31.0"}},
 		{name: "Python egg-info directory", image: in("usr/lib/python3/dist-packages/requests.egg-info/PKG-INFO", requests), want: []string{"pkg:pypi/requests@2.31.0"}},
 		{name: "Python egg-info file", image: in("usr/lib/python3/dist-packages/requests-2.31.0.egg-info", requests), want: []string{"pkg:pypi/requests@2.31.0"}},
+		{name: "Python egg, unpacked", image: in("opt/requests-2.31.0-py3.11.egg/EGG-INFO/PKG-INFO", requests), want: []string{"pkg:pypi/requests@2.31.0"}},
 		{
 			name: "Python egg, zipped",
 			image: func(t testing.TB) tree {
@@ -129,15 +131,39 @@ func languageArtefacts() []artefact {
 			want: []string{"pkg:npm/%40babel/core@7.1.0", "pkg:npm/lodash@4.17.20"},
 		},
 		{
-			name: "Java archives, nested",
+			name:  "Java JAR",
+			image: func(t testing.TB) tree { return newTree().file("usr/share/java/log4j-core.jar", log4j(t)) },
+			want:  []string{"pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1"},
+		},
+		{
+			name: "Java JAR without Maven's properties",
 			image: func(t testing.TB) tree {
-				inner := archiveOf(t, "META-INF/maven/org.apache.logging.log4j/log4j-core/pom.properties",
-					"groupId=org.apache.logging.log4j\nartifactId=log4j-core\nversion=2.14.1\n")
-				return newTree().file("opt/app.war", string(archiveOf(t,
-					"META-INF/maven/com.example/app/pom.properties", "groupId=com.example\nartifactId=app\nversion=1.2\n",
-					"WEB-INF/lib/log4j-core-2.14.1.jar", string(inner))))
+				return newTree().file("usr/share/java/guava-31.1-jre.jar", string(archiveOf(t, "META-INF/MANIFEST.MF",
+					"Manifest-Version: 1.0\nImplementation-Vendor-Id: com.google.guava\nImplementation-Title: guava\nImplementation-Version: 31.1-jre\n\n")))
+			},
+			want: []string{"pkg:maven/com.google.guava/guava@31.1-jre"},
+		},
+		{
+			name: "Java WAR with a JAR in it",
+			image: func(t testing.TB) tree {
+				return newTree().file("opt/app.war", javaArchive(t, "app", "WEB-INF/lib/log4j-core-2.14.1.jar", log4j(t)))
 			},
 			want: []string{"pkg:maven/com.example/app@1.2", "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1"},
+		},
+		{
+			name: "Java PAR with a JAR in it",
+			image: func(t testing.TB) tree {
+				return newTree().file("opt/app.par", javaArchive(t, "app", "lib/log4j-core-2.14.1.jar", log4j(t)))
+			},
+			want: []string{"pkg:maven/com.example/app@1.2", "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1"},
+		},
+		{
+			name: "Java EAR with a WAR with a JAR",
+			image: func(t testing.TB) tree {
+				war := javaArchive(t, "web", "WEB-INF/lib/log4j-core-2.14.1.jar", log4j(t))
+				return newTree().file("opt/app.ear", javaArchive(t, "app", "web.war", war))
+			},
+			want: []string{"pkg:maven/com.example/app@1.2", "pkg:maven/com.example/web@1.2", "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1"},
 		},
 		{
 			name:  ".NET deps.json",
@@ -241,15 +267,30 @@ func languageArtefacts() []artefact {
 	}
 }
 
+// log4j is a JAR as Maven makes it.
+func log4j(t testing.TB) string {
+	return string(archiveOf(t, "META-INF/maven/org.apache.logging.log4j/log4j-core/pom.properties",
+		"groupId=org.apache.logging.log4j\nartifactId=log4j-core\nversion=2.14.1\n"))
+}
+
+// javaArchive is an archive of com.example with another file in it.
+func javaArchive(t testing.TB, artifact, name, content string) string {
+	return string(archiveOf(t, "META-INF/maven/com.example/"+artifact+"/pom.properties",
+		"groupId=com.example\nartifactId="+artifact+"\nversion=1.2\n", name, content))
+}
+
 func TestEveryArtefactGivesItsPackages(t *testing.T) {
 	for _, a := range artefacts() {
 		t.Run(a.name, func(t *testing.T) {
-			result := mustScan(t, engine.Target{Root: a.image(t).fs()})
-			if diff := cmp.Diff(a.want, purls(result)); diff != "" {
-				t.Errorf("packages (-want +got):\n%s", diff)
-			}
-			if len(result.Warnings) > 0 {
-				t.Errorf("warnings: %v", result.Warnings)
+			image := a.image(t)
+			for form, root := range map[string]scalibrfs.FS{"files": image.fs(), "SIF": image.sif(t)} {
+				result := mustScan(t, engine.Target{Root: root})
+				if diff := cmp.Diff(a.want, purls(result)); diff != "" {
+					t.Errorf("packages of the %s (-want +got):\n%s", form, diff)
+				}
+				if len(result.Warnings) > 0 {
+					t.Errorf("warnings of the %s: %v", form, result.Warnings)
+				}
 			}
 		})
 	}

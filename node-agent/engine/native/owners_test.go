@@ -40,6 +40,15 @@ func TestALanguagePackageOfAnOSPackageCountsOnce(t *testing.T) {
 			[]string{debian},
 		},
 		{
+			"a gem, a JAR and a Node module of a package are the package",
+			debianTree().file("var/lib/dpkg/status", "Package: things\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n").
+				file("usr/share/rubygems-integration/all/specifications/rack-2.2.3.gemspec", "Gem::Specification.new do |s|\n  s.name = \"rack\"\n  s.version = \"2.2.3\"\nend\n").
+				file("usr/share/java/log4j-core.jar", log4j(t)).
+				file("usr/share/nodejs/node_modules/lodash/package.json", `{"name":"lodash","version":"4.17.20"}`).
+				file("var/lib/dpkg/info/things.list", "/usr/share/rubygems-integration/all/specifications/rack-2.2.3.gemspec\n/usr/share/java/log4j-core.jar\n/usr/share/nodejs/node_modules/lodash/package.json\n"),
+			[]string{"pkg:deb/debian/things@1?arch=all&distro=bookworm"},
+		},
+		{
 			"no list names the file",
 			debianRequests().file("var/lib/dpkg/info/python3-requests.list", "/usr/share/doc/python3-requests\n"),
 			[]string{debian, "pkg:pypi/requests@2.31.0"},

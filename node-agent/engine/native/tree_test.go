@@ -4,12 +4,19 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/zlib"
+	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
+	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
 
 // tree is an image's root file system in memory. Methods return the tree, so that images read like sentences.
@@ -32,6 +39,34 @@ func (f tree) executable(name string, data []byte) tree {
 }
 
 func (f tree) fs() fstest.MapFS { return fstest.MapFS(f) }
+
+// sif makes a SIF of the tree and opens its root file system in place.
+func (f tree) sif(t testing.TB) rootfs.FS {
+	t.Helper()
+	dir := t.TempDir()
+	squashfs, sif := filepath.Join(dir, "a.sqfs"), filepath.Join(dir, "a.sif")
+	tree := fixtures.NewTree(filepath.Join(dir, "tree"))
+	for name, file := range f {
+		tree.File(name, string(file.Data)).Mode(name, file.Mode)
+	}
+	if err := errors.Join(tree.Done(), fixtures.Squashfs{}.Make(tree.Root, squashfs), fixtures.NewSIF("amd64").System(squashfs).Write(sif)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(sif)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() }) //nolint:errcheck // opened for reading
+	image, err := rootfs.OpenFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := image.FS(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
 
 // created is the time all test documents carry.
 var created = time.Date(2026, 11, 1, 2, 3, 4, 0, time.UTC)
