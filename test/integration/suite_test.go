@@ -146,6 +146,7 @@ func startOperator(wrap func(client.WithWatch) client.Client) *process {
 		Config: sifscan.OperatorConfig{
 			AgentImage: "sifscan.io/sifscan-node-agent:dev",
 			Identity:   sifscan.Identity{User: 65532, Group: 65532},
+			Qscanner:   siteQscanner,
 		},
 	}).SetupWithManager(ctx, mgr)).To(Succeed())
 	Expect((&scanschedule.Reconciler{

@@ -31,6 +31,9 @@ type Engine struct {
 	config  Config
 	program *program.Program
 	redact  *execution.Redactor
+	// silent is why the gateway could not be reached, until a time.
+	silent error
+	until  time.Time
 }
 
 var _ engine.Executed = (*Engine)(nil)
@@ -74,12 +77,22 @@ func (e *Engine) Settings(now time.Time) []string {
 // NeedsDirectory returns true: qscanner reads no image formats of HPC.
 func (e *Engine) NeedsDirectory() bool { return true }
 
+// silentFor is how long a gateway that did not answer is not asked again: a thousand images must not wait for it one by one.
+const silentFor = time.Minute
+
 // Ready tells within ten seconds whether the platform can be reached, before an image is extracted for it.
 func (e *Engine) Ready(ctx context.Context) error {
-	if !e.config.Mode.online() {
+	switch {
+	case !e.config.Mode.online():
 		return nil
+	case time.Now().Before(e.until):
+		return e.silent
 	}
-	return e.config.reach(ctx)
+	err := e.config.reach(ctx)
+	if err != nil && ctx.Err() == nil {
+		e.silent, e.until = err, time.Now().Add(silentFor)
+	}
+	return err
 }
 
 // Scan runs qscanner over t.Directory; where the platform has no report yet, it runs it again after a while, on the same

@@ -197,6 +197,25 @@ func TestASilentGatewayIsGivenUp(t *testing.T) {
 	}
 }
 
+func TestAGatewayThatDoesNotAnswerIsNotAskedForEachImage(t *testing.T) {
+	asked := 0
+	away := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer away.Close()
+	e := &Engine{config: Config{Mode: GetReport, GatewayURL: away.URL}}
+	for range 3 {
+		if err := e.Ready(context.Background()); reasonOf(err) != v1alpha1.ReasonBackendUnreachable {
+			t.Errorf("got %v", err)
+		}
+	}
+	e.until = time.Now()
+	if _ = e.Ready(context.Background()); asked != 2 {
+		t.Errorf("asked %d times, want once, and once more after a while", asked)
+	}
+}
+
 func reasonOf(err error) string {
 	if err == nil {
 		return ""
