@@ -31,6 +31,7 @@ type rule struct {
 		CustomerSeverity document.Text                `json:"customerSeverity"`
 		CVEs             document.List[document.Text] `json:"cve-ids"`
 		Score            document.Text                `json:"security-severity"`
+		Tags             document.List[document.Text] `json:"tags"`
 	}] `json:"properties"`
 }
 
@@ -214,7 +215,11 @@ func cves(of rule) (ids []string) {
 	return ids
 }
 
-// severity is the customer's, else Qualys' own (5 is critical), else the score's, else the level's.
+var words = map[string]engine.Severity{
+	"critical": engine.SeverityCritical, "high": engine.SeverityHigh, "medium": engine.SeverityMedium, "low": engine.SeverityLow,
+}
+
+// severity is the customer's, else Qualys' own (5 is critical), else the score's, else a tag's, else the level's.
 func severity(r sarifResult, of rule) engine.Severity {
 	p := of.Properties.V
 	for _, text := range []document.Text{p.CustomerSeverity, p.Severity} {
@@ -239,6 +244,11 @@ func severity(r sarifResult, of rule) engine.Severity {
 			return engine.SeverityMedium
 		case score > 0:
 			return engine.SeverityLow
+		}
+	}
+	for _, tag := range p.Tags {
+		if s, ok := words[strings.ToLower(string(tag))]; ok {
+			return s
 		}
 	}
 	switch cmp.Or(r.Level, of.Config.V.Level) {

@@ -275,9 +275,13 @@ func TestWhatWasNotAssessedIsCountedAndNeverClean(t *testing.T) {
 func TestAWithdrawnRecordIsIgnored(t *testing.T) {
 	db := database(t,
 		advisory("GHSA-1").with("withdrawn", "2026-10-02T00:00:00Z").affects("PyPI", "x", "introduced 0"),
-		advisory("GHSA-2").affects("PyPI", "y", "introduced 0"))
+		advisory("GHSA-2").aliases("CVE-0000-2").affects("PyPI", "y", "introduced 0"),
+		advisory("CVE-0000-2").with("withdrawn", "2026-10-02T00:00:00Z").cvss("CVSS_V3", criticalV3))
 	if m := match(t, db, engine.OS{}, pkg("PyPI", "x", "1")); len(m.Findings) != 0 || m.NotAssessed != 0 {
 		t.Errorf("matches = %+v", m)
+	}
+	if m := match(t, db, engine.OS{}, pkg("PyPI", "y", "1")); len(m.Findings) != 1 || m.Findings[0].Severity != engine.SeverityUnknown {
+		t.Errorf("the severity is a withdrawn record's: %+v", m)
 	}
 }
 
