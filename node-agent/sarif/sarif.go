@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sarif writes what a scan found as SARIF 2.1.0, for engines that write none. It has
-// types of its own because those of go-sarif write every empty list of every object: a result
-// takes three times the bytes, and an image may have thousands.
+// types of its own because those of go-sarif v3.3.1 write every empty list and every -1 of every
+// object, twice the bytes of a result, and bring a JSON schema library into the agent.
 package sarif
 
 import (
