@@ -1,11 +1,9 @@
 package squashfs
 
 import (
-	"bytes"
 	"errors"
 	"io"
 
-	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
@@ -35,31 +33,7 @@ func newDecompressor(c Compression) (func() decompressor, error) {
 	return nil, corrupt("unknown %s", c)
 }
 
-// gzipBlock reads zlib streams; "gzip" is only what squashfs calls them.
-type gzipBlock struct {
-	src bytes.Reader
-	z   io.Reader
-}
-
-func (g *gzipBlock) decompress(dst, src []byte) (int, error) {
-	g.src.Reset(src)
-	var err error
-	if g.z == nil {
-		var z io.ReadCloser
-		if z, err = zlib.NewReader(&g.src); err == nil {
-			g.z = z
-		}
-	} else {
-		err = g.z.(zlib.Resetter).Reset(&g.src, nil)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return readAllInto(dst, g.z)
-}
-
-// readAllInto reads r to its end, where checksums are compared, and fails when
-// that is not reached within dst.
+// readAllInto reads r to its end and fails when that is not reached within dst.
 func readAllInto(dst []byte, r io.Reader) (int, error) {
 	n := 0
 	for {
