@@ -103,6 +103,15 @@ func TestTrivyWithoutADatabase(t *testing.T) {
 	}
 }
 
+func TestAnImageDoesNotTellTrivyWhatToFind(t *testing.T) {
+	code, printed, report, _ := scanWithTrivy(t, sif(t, func(tree *fixtures.Tree) {
+		tree.File(".trivyignore", "CVE-2099-0001\n").File("trivy.yaml", "severity: [LOW]\n").File("trivy-secret.yaml", "enable-builtin-rules: []\n")
+	}), "--db="+trivyCache(t, false))
+	if code != 0 || len(report.Findings) != 1 {
+		t.Errorf("exit code %d, findings %+v\n%s", code, report.Findings, printed)
+	}
+}
+
 func TestASearchForSecretsAloneSaysNothingOfVulnerabilities(t *testing.T) {
 	_, printed, trivys, _ := scanWithTrivy(t, sif(t), "--db="+trivyCache(t, false), "--scan-types=secret")
 	_, more, qscanners := newBench(t).scan(sif(t), "--scan-types=secret")

@@ -1,6 +1,6 @@
 // Command trivy-double stands in for trivy in tests of how it is called: a real one takes a quarter of an hour to build and a
-// database that no test can download. It accepts the one command line that keeps trivy offline, refuses every other with exit
-// code 2, and is as unforgiving as trivy 0.74 about databases: none is fatal, and so is a JAR file without the Java database
+// database that no test can download. It accepts the one command line that keeps trivy offline, refuses every other as
+// trivy refuses an unknown flag, and is as unforgiving as trivy 0.74 about databases: none is fatal, and so is a JAR file without the Java database
 // when vulnerabilities or an SBOM are asked for. Its vulnerabilities are invented; its files say that a double wrote them.
 package main
 
@@ -17,23 +17,17 @@ import (
 	"github.com/sifscan/sifscan-operator/test/hostile"
 )
 
-const (
-	exitFatal = 1
-	exitUsage = 2
-)
-
 func main() {
 	call, err := parse(os.Args[1:])
 	if err == nil {
-		err = checkEnvironment(os.Environ())
+		err = errors.Join(checkEnvironment(os.Environ()), checkWorkingDirectory())
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "trivy-double:", err)
-		os.Exit(exitUsage)
+	if err == nil {
+		err = call.run()
 	}
-	if err := call.run(); err != nil {
+	if err != nil { // whatever it is, trivy says it so
 		fmt.Fprintf(os.Stderr, "%s\tFATAL\tFatal error\ttrivy-double: %v\n", time.Now().Format(time.RFC3339), err)
-		os.Exit(exitFatal)
+		os.Exit(1)
 	}
 }
 
@@ -131,6 +125,16 @@ func checkEnvironment(environment []string) error {
 	for _, e := range environment {
 		if name, _, _ := strings.Cut(e, "="); !slices.Contains(allowed, name) {
 			return fmt.Errorf("the variable %s was inherited", name)
+		}
+	}
+	return nil
+}
+
+// checkWorkingDirectory refuses files that trivy obeys where it runs: an image could tell it what not to find.
+func checkWorkingDirectory() error {
+	for _, name := range []string{".trivyignore", ".trivyignore.yaml", "trivy.yaml", "trivy-secret.yaml"} {
+		if _, err := os.Lstat(name); err == nil {
+			return fmt.Errorf("it runs where a %s lies", name)
 		}
 	}
 	return nil
