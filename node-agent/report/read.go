@@ -1,0 +1,128 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+const (
+	// MaxListed is the most findings that a report.json lists. The largest images seen have some
+	// 4,000.
+	MaxListed = 10_000
+	// MaxFile bounds a report.json in bytes: MaxListed findings at their bounds, every byte of
+	// which that an image's author can choose takes six in JSON.
+	MaxFile = 32 << 20
+	// maxRest bounds what a report.json holds beside its findings, of which Bound keeps MaxBytes.
+	maxRest = 256 << 10
+)
+
+// Read reads a report.json that may have been written by an attacker. Findings are taken one by
+// one, so that memory is bounded by MaxListed of them and not by how many a file of MaxFile bytes
+// can hold; those beyond are counted in Truncated.
+func Read(in io.Reader) (*v1alpha1.ScanReport, error) {
+	r := reader{json: json.NewDecoder(io.LimitReader(in, MaxFile))}
+	out := &v1alpha1.ScanReport{}
+	var top, body bytes.Buffer
+	err := r.object(&top, "report", func() error { return r.object(&body, "findings", r.list) })
+	if err == nil {
+		err = errors.Join(unmarshal(&top, out), unmarshal(&body, &out.Report))
+	}
+	if err != nil {
+		return nil, err
+	}
+	out.Report.Findings = r.findings
+	out.Report.Truncated = max(out.Report.Truncated, 0) + r.more
+	return out, nil
+}
+
+type reader struct {
+	json     *json.Decoder
+	rest     int
+	findings []v1alpha1.Finding
+	more     int32
+}
+
+// object reads an object: the value of one key by a function, all others into a buffer.
+func (r *reader) object(others *bytes.Buffer, key string, value func() error) error {
+	if err := r.expect(json.Delim('{')); err != nil {
+		return err
+	}
+	for r.json.More() {
+		name, err := r.json.Token()
+		if err != nil {
+			return err
+		}
+		if name == key {
+			err = value()
+		} else {
+			err = r.copy(others, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return r.expect(json.Delim('}'))
+}
+
+func (r *reader) copy(to *bytes.Buffer, name json.Token) error {
+	var value json.RawMessage
+	if err := r.json.Decode(&value); err != nil {
+		return err
+	}
+	key, err := json.Marshal(name)
+	if err != nil {
+		return err
+	}
+	if r.rest += len(key) + len(value); r.rest > maxRest {
+		return fmt.Errorf("it holds more than %d bytes beside its findings", maxRest)
+	}
+	for _, part := range [][]byte{{','}, key, {':'}, value} {
+		to.Write(part)
+	}
+	return nil
+}
+
+// list reads the findings.
+func (r *reader) list() error {
+	opening, err := r.json.Token()
+	if err != nil || opening == nil { // null
+		return err
+	}
+	if opening != json.Delim('[') {
+		return fmt.Errorf("findings begin with %v", opening)
+	}
+	for r.json.More() {
+		var f v1alpha1.Finding
+		if err := r.json.Decode(&f); err != nil {
+			return err
+		}
+		if len(r.findings) == MaxListed {
+			add(&r.more)
+			continue
+		}
+		r.findings = append(r.findings, f)
+	}
+	return r.expect(json.Delim(']'))
+}
+
+func (r *reader) expect(want json.Delim) error {
+	got, err := r.json.Token()
+	if err == nil && got != want {
+		err = fmt.Errorf("%v where %v belongs", got, want)
+	}
+	return err
+}
+
+// unmarshal decodes the members of an object, each of which follows a comma.
+func unmarshal(members *bytes.Buffer, into any) error {
+	text := append(bytes.TrimPrefix(members.Bytes(), []byte{','}), '}')
+	return json.Unmarshal(append([]byte{'{'}, text...), into)
+}

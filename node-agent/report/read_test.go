@@ -1,0 +1,93 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+func TestAReportIsReadAsItWasWritten(t *testing.T) {
+	at := metav1.NewTime(time.Unix(1_700_000_000, 0))
+	for name, want := range map[string]*v1alpha1.ScanReport{
+		"one with findings": {
+			TypeMeta:   metav1.TypeMeta{Kind: "ScanReport"},
+			ObjectMeta: metav1.ObjectMeta{Name: "sr-1", Annotations: map[string]string{v1alpha1.AnnotationFixable: "1/2/3"}},
+			Report: v1alpha1.Report{
+				Target:     v1alpha1.ReportTarget{Kind: "sif", Path: `/a"\x1b.sif`, SizeBytes: 7},
+				Image:      &v1alpha1.ReportImage{Format: "sif", Labels: map[string]string{"findings": "none", "report": "[]"}},
+				Summary:    &v1alpha1.Summary{Critical: ptr.To[int32](2), Packages: 9},
+				Findings:   []v1alpha1.Finding{{Key: "b", FirstSeen: at}, {Key: "a", FirstSeen: at}},
+				Truncated:  5,
+				ObservedAt: at,
+			},
+		},
+		"one of a failure": {Report: v1alpha1.Report{Outcome: v1alpha1.Outcome{Reason: v1alpha1.ReasonCorruptImage}, ObservedAt: at}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, err := json.MarshalIndent(want, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := Read(strings.NewReader(string(text)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAHostileReportIsRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing":                     ``,
+		"no object":                   `[]`,
+		"cut off":                     `{"report":{"findings":[{"key":"a"}`,
+		"cut off within a finding":    `{"report":{"findings":[{"key":`,
+		"findings that are an object": `{"report":{"findings":{}}}`,
+		"a report that is a list":     `{"report":[]}`,
+		"a wrong type":                `{"report":{"findings":[{"key":7}]}}`,
+		"much beside the findings":    `{"report":{"image":{"partitions":["` + strings.Repeat(`","`, maxRest/3) + `"]}}}`,
+		"many fields":                 `{` + strings.Repeat(`"a":0,`, maxRest/4) + `"b":0}`,
+		"no end":                      `{"report":{"findings":[` + strings.Repeat(`{},`, 1000),
+		"nested without end":          `{"report":{"x":` + strings.Repeat(`[`, 1<<20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := Read(strings.NewReader(text)); err == nil {
+				t.Errorf("it was read: %+v", got)
+			}
+		})
+	}
+}
+
+func TestMoreFindingsThanAreListedAreCountedWithinBoundedMemory(t *testing.T) {
+	const n = 5_000_000 // 15 MB of text; decoded at once, 1.5 GB
+	var before, after runtime.MemStats
+	text := fmt.Sprintf(`{"report":{"truncated":-3,"findings":[{"key":"first"}%s]}}`, strings.Repeat(`,{}`, n))
+	runtime.ReadMemStats(&before)
+	r, err := Read(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if len(r.Report.Findings) != MaxListed || r.Report.Truncated != n+1-MaxListed || r.Report.Findings[0].Key != "first" {
+		t.Errorf("%d listed, %d more", len(r.Report.Findings), r.Report.Truncated)
+	}
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 64<<20 {
+		t.Errorf("%d MiB are held", kept>>20)
+	}
+}
