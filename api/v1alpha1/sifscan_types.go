@@ -10,7 +10,7 @@ import (
 
 // SIFScanSpec says what to scan, with what, and within which limits.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.reports) || !has(self.reports.volume) || !has(self.target.volume) || self.target.volume.claimName != self.reports.volume.claimName",message="spec.reports.volume.claimName: use another claim than the one that is scanned, which nothing may write to"
+// +kubebuilder:validation:XValidation:rule="!has(self.reports) || !has(self.reports.volume) || ((!has(self.target.volume) || self.target.volume.claimName != self.reports.volume.claimName) && (!has(self.target.directory) || self.target.directory.claimName != self.reports.volume.claimName) && (!has(self.target.list) || !has(self.target.list.volumes) || self.target.list.volumes.all(v, v.claimName != self.reports.volume.claimName)))",message="spec.reports.volume.claimName: use another claim than the one that is scanned, which nothing may write to"
 type SIFScanSpec struct {
 	// target names the images to scan. Exactly one kind of target is set.
 	// +required

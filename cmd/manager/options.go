@@ -41,6 +41,7 @@ func parse(args []string) (*options, error) {
 	flags.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", `address of /healthz and /readyz, "0" for none`)
 	flags.StringVar(&database.ClaimName, "database-claim", "", "claim that holds the default vulnerability database in each namespace that has one of this name")
 	flags.StringVar(&database.Path, "database-path", "osv.db", "path of the database on that claim")
+	flags.StringVar(&o.operator.RegistryCAConfigMap, "registry-ca-configmap", "", "ConfigMap in each namespace of scans whose key ca.crt holds the PEM certificates of registries that scans trust")
 	engines.add(flags)
 	o.log.BindFlags(flags)
 	config.RegisterFlags(flags)

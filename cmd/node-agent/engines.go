@@ -35,18 +35,21 @@ type engineFlags struct {
 
 	qscanner qscanner.Config
 	trivy    trivy.Config
+	policy   policyFlags
 }
 
 // add defines the flags.
 func (f *engineFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.name, "engine", native.Name, "engine: native, qscanner or trivy")
-	flags.StringVar(&f.mode, "mode", "", "inventory-only, get-report; qscanner also scan-only, evaluate-policy [native: get-report with --db; others: get-report]")
+	flags.StringVar(&f.mode, "mode", "", "inventory-only, get-report, evaluate-policy; qscanner also scan-only [native: get-report with --db; others: get-report]")
 	flags.StringVar(&f.database, "db", "", "vulnerabilities: for native a file made by 'node-agent db build' [none: packages are listed and not matched]; for trivy its cache directory")
 	flags.StringSliceVar(&f.scanTypes, "scan-types", split(os.Getenv("SCAN_TYPES")), "pkg, fileinsight (trivy has none), secret (environment: SCAN_TYPES) [pkg,fileinsight]")
 	flags.StringSliceVar(&f.excludeDirs, "exclude-dirs", nil, "directories of the image that are not entered")
-	flags.StringVar(&f.tmpDir, "tmp-dir", os.TempDir(), "where qscanner and trivy have images extracted")
+	flags.StringVar(&f.tmpDir, "tmp-dir", os.TempDir(), "where images are extracted for qscanner and trivy, and images of registries for all")
 	flags.StringVar(&f.tmpLimit, "tmp-limit", "10Gi", "most bytes below --tmp-dir for one image")
 	flags.BoolVar(&f.offline, "offline", false, "qscanner downloads no Java database; native and trivy are always offline")
+
+	f.policy.add(flags)
 
 	q := &f.qscanner
 	flags.StringVar(&q.Binary, "qscanner-binary", "qscanner", "qscanner's binary, plain or .gz")
@@ -78,18 +81,21 @@ func (f *engineFlags) configure(s *scan.Scanner) (release func(), err error) {
 	if s.Types, err = f.types(); err != nil {
 		return nil, err
 	}
-	s.ExcludeDirs = f.excludeDirs
-	if f.name == native.Name {
-		return f.native(s)
+	if s.Policy, err = f.policy.policy(f.name, f.mode); err != nil {
+		return nil, err
 	}
+	s.ExcludeDirs = f.excludeDirs
 	limit, err := quantity("--tmp-limit", f.tmpLimit)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Access(f.tmpDir, unix.W_OK|unix.X_OK); err != nil {
-		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--tmp-dir %s (spec.tmp): the scan's user may not write there: %w", f.tmpDir, err)}
-	}
 	s.Tmp = scan.Tmp{Dir: f.tmpDir, Limit: limit}
+	if f.name == native.Name {
+		return f.native(s)
+	}
+	if err := f.checkTmp(); err != nil {
+		return nil, err
+	}
 	switch f.name {
 	case qscanner.Name:
 		return f.useQscanner(s)
@@ -97,6 +103,14 @@ func (f *engineFlags) configure(s *scan.Scanner) (release func(), err error) {
 		return f.useTrivy(s)
 	}
 	return nil, usageError{fmt.Errorf("--engine %q: use native, qscanner or trivy", f.name)}
+}
+
+// checkTmp tells whether images can be written to tmp.
+func (f *engineFlags) checkTmp() error {
+	if err := unix.Access(f.tmpDir, unix.W_OK|unix.X_OK); err != nil {
+		return configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--tmp-dir %s (spec.tmp): the scan's user may not write there: %w", f.tmpDir, err)}
+	}
+	return nil
 }
 
 // defaultScanTypes are those of a SIFScan. They are part of a report's name.
@@ -121,14 +135,15 @@ func (f *engineFlags) types() ([]engine.ScanType, error) {
 
 func (f *engineFlags) native(s *scan.Scanner) (func(), error) {
 	switch f.mode {
-	case "", "get-report":
+	case "":
+	case "get-report", evaluatePolicy:
+		if f.database == "" {
+			return nil, usageError{fmt.Errorf("--mode %s: name a database with --db", f.mode)}
+		}
 	case "inventory-only":
 		f.database = ""
 	default:
-		return nil, usageError{fmt.Errorf("--mode %q: the engine native knows inventory-only and get-report", f.mode)}
-	}
-	if f.mode == "get-report" && f.database == "" {
-		return nil, usageError{errors.New("--mode get-report: name a database with --db")}
+		return nil, usageError{fmt.Errorf("--mode %q: the engine native knows inventory-only, get-report and evaluate-policy", f.mode)}
 	}
 	e, err := native.New()
 	if err != nil {
@@ -175,6 +190,9 @@ func (f *engineFlags) useTrivy(s *scan.Scanner) (func(), error) {
 	}
 	c := f.trivy
 	c.Mode, c.Cache, c.Tmp = trivy.Mode(cmp.Or(f.mode, string(trivy.GetReport))), f.database, f.tmpDir
+	if f.mode == evaluatePolicy {
+		c.Mode = trivy.GetReport // the agent judges
+	}
 	var err error
 	if c.Binary, err = lookUp(c.Binary); err != nil {
 		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--trivy-binary: %w", err)}

@@ -24,7 +24,7 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
-	// exitDenied: every target was scanned, and the engine's policy denies one.
+	// exitDenied: every target was scanned, and a policy denies one.
 	exitDenied = 3
 	// exitSignal is added to the number of the signal that ended the agent.
 	exitSignal = 128

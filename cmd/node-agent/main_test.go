@@ -80,7 +80,7 @@ func TestExitCodesTellWhatHappened(t *testing.T) {
 		"extract of a cut image":              {args: []string{"extract", cut, filepath.Join(dir, "cut")}, want: 1, says: "CorruptImage"},
 		"extract with a limit that is none":   {args: []string{"extract", "--tmp-limit=much", good, filepath.Join(dir, "much")}, want: 2, says: "such as 10Gi"},
 		"a reporter outside of a scan pod":    {args: []string{"reporter"}, want: 2, says: "required flag"},
-		"a results directory without its pod": {args: []string{"scan", "--results-dir=/nowhere", good}, want: 2, says: "--volume-root"},
+		"a results directory without its pod": {args: []string{"scan", "--results-dir=/nowhere", good}, want: 2, says: "--state-dir"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := c.ctx

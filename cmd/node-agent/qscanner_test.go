@@ -258,13 +258,27 @@ func TestEachModeOfQscanner(t *testing.T) {
 			if got := report.Summary.NotAssessed == 0; got != assessed {
 				t.Errorf("%d packages are not assessed", report.Summary.NotAssessed)
 			}
-			for name, want := range map[string]bool{"inventory.json": true, "sbom.spdx.json": true, "sbom.cdx.json": true, "report.sarif": assessed} {
+			for name, want := range map[string]bool{"inventory.json": true, "sbom.spdx.json": true, "sbom.cdx.json": true, "report.txt": false} {
 				if found, _ := filepath.Glob(filepath.Join(b.out, "*", name)); (len(found) == 1) != want {
 					t.Errorf("%s: found %v", name, found)
 				}
 			}
+			// Where qscanner writes no SARIF report, ours says why it has no findings.
+			own := map[bool]string{true: "vulnerableSoftware", false: v1alpha1.ReasonNotAssessed}[assessed]
+			if found, _ := filepath.Glob(filepath.Join(b.out, "*", "report.sarif")); len(found) != 1 || !contains(t, found[0], own) {
+				t.Errorf("%v does not say %s", found, own)
+			}
 		})
 	}
+}
+
+func contains(t *testing.T, file, text string) bool {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(content), text)
 }
 
 func TestInventoryOnlyNeedsNeitherTokenNorPlatformNorNetwork(t *testing.T) {

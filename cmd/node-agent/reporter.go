@@ -4,10 +4,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +30,8 @@ const requestTimeout = 15 * time.Second
 
 func reporterCommand() *cobra.Command {
 	var results, state, artifacts, rescan string
-	var maxFindings int
+	var claims []string
+	var v reporter.Volume
 	o := reporter.Options{}
 	c := &cobra.Command{
 		Use:    "reporter",
@@ -36,7 +39,6 @@ func reporterCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: failing(func(c *cobra.Command, _ []string) error {
-			o.MaxFindings = &maxFindings
 			o.Artifacts = v1alpha1.ArtifactStore(artifacts)
 			o.Rescan = v1alpha1.RescanPolicy(rescan)
 			o.Namespace, o.Node = os.Getenv("POD_NAMESPACE"), os.Getenv("NODE_NAME")
@@ -47,7 +49,21 @@ func reporterCommand() *cobra.Command {
 				}
 				o.Worker = int32(n)
 			}
+			for _, claim := range claims {
+				name, rest, _ := strings.Cut(claim, "=")
+				uid, subPath, ok := strings.Cut(rest, "=")
+				if !ok {
+					return usageError{fmt.Errorf("--claim %q: use NAME=UID=SUBPATH", claim)}
+				}
+				o.Claims = append(o.Claims, reporter.Claim{Name: name, UID: uid, SubPath: subPath})
+			}
 			o.ScanTypes = slices.Sorted(slices.Values(o.ScanTypes))
+			if o.Artifacts == v1alpha1.ArtifactsVolume {
+				if v.Dir == "" || v.ClaimUID == "" {
+					return usageError{errors.New("--artifacts=Volume needs --reports-dir and --reports-claim-uid")}
+				}
+				o.Volume = &v
+			}
 			api, err := apiClient()
 			if err != nil {
 				return err
@@ -62,15 +78,16 @@ func reporterCommand() *cobra.Command {
 	flags.StringVar(&o.ScanUID, "scan-uid", "", "UID of the SIFScan")
 	flags.StringVar(&o.Run, "run", "", "id of the run")
 	flags.StringVar(&o.Job, "job-name", "", "name of the Job, which inventories are named after")
-	flags.StringVar(&o.ClaimName, "claim-name", "", "name of the PersistentVolumeClaim")
-	flags.StringVar(&o.ClaimUID, "claim-uid", "", "UID of the PersistentVolumeClaim")
-	flags.StringVar(&o.SubPath, "sub-path", "", "folder of the volume that is scanned")
+	flags.StringArrayVar(&claims, "claim", nil, "NAME=UID=SUBPATH of a PersistentVolumeClaim, in the order of the scanner's volumes (repeatable)")
 	flags.StringVar(&o.Engine, "engine", native.Name, "engine of the reports")
 	flags.StringSliceVar(&o.ScanTypes, "scan-types", defaultScanTypes, "scan types of the reports")
-	flags.StringVar(&artifacts, "artifacts", string(v1alpha1.ArtifactsConfigMap), "where documents are kept: ConfigMap or None")
-	flags.IntVar(&maxFindings, "max-findings", 20, "findings listed in a ScanReport")
+	flags.StringVar(&artifacts, "artifacts", string(v1alpha1.ArtifactsConfigMap), "where documents are kept: ConfigMap, Volume or None")
+	flags.StringVar(&v.Dir, "reports-dir", "", "directory that the claim for documents is mounted at")
+	flags.StringVar(&v.ClaimUID, "reports-claim-uid", "", "UID of that claim")
+	flags.StringVar(&v.SubPath, "reports-sub-path", "", "folder of it that documents are kept in")
+	flags.IntVar(&o.MaxFindings, "max-findings", 20, "findings listed in a ScanReport")
 	flags.StringVar(&rescan, "rescan", string(v1alpha1.RescanWhenChanged), "WhenChanged or Always")
-	for _, name := range []string{"results-dir", "state-dir", "scan-name", "scan-uid", "run", "job-name", "claim-name", "claim-uid"} {
+	for _, name := range []string{"results-dir", "state-dir", "scan-name", "scan-uid", "run", "job-name"} {
 		if err := c.MarkFlagRequired(name); err != nil {
 			panic(err) // a flag that is not defined above
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // the operator's image holds no zones
 
@@ -25,6 +26,8 @@ type calendar struct {
 	jitter   time.Duration
 	// key makes the jitter of one schedule differ from that of another.
 	key string
+	// after remembers what next found: one look asks for the same few instants again and again.
+	after map[time.Time]time.Time
 }
 
 // newCalendar reads the fields that only a parser understands. Its error is for the user.
@@ -34,7 +37,7 @@ func newCalendar(s *v1alpha1.ScanSchedule) (c *calendar, err error) {
 			err = fmt.Errorf("spec.schedule %q cannot be read: %v", s.Spec.Schedule, p)
 		}
 	}()
-	c = &calendar{key: s.Namespace + "/" + s.Name}
+	c = &calendar{key: s.Namespace + "/" + s.Name, after: map[time.Time]time.Time{}}
 	if c.schedule, err = cron.Parse(s.Spec.Schedule); err != nil {
 		return nil, fmt.Errorf("spec.schedule %q: %w", s.Spec.Schedule, err)
 	}
@@ -43,6 +46,9 @@ func newCalendar(s *v1alpha1.ScanSchedule) (c *calendar, err error) {
 	}
 	if s.Spec.Jitter != nil {
 		c.jitter = s.Spec.Jitter.Duration
+	}
+	if c.jitter == 0 {
+		return c, nil
 	}
 	if shortest := c.schedule.Interval(); c.jitter < 0 || c.jitter >= shortest {
 		return nil, fmt.Errorf("spec.jitter %s: use less than %s, the shortest time between two runs", c.jitter, shortest)
@@ -54,25 +60,45 @@ func loadZone(name string) (*time.Location, error) {
 	if name == "" || strings.EqualFold(name, "local") {
 		return nil, errors.New("name a zone such as Europe/Berlin; the operator's own clock is nobody's")
 	}
+	if zone, ok := zones.Load(name); ok {
+		return zone.(*time.Location), nil
+	}
 	zone, err := time.LoadLocation(name)
 	if err != nil {
 		return nil, fmt.Errorf("%q is no zone of the IANA database, use a name such as Europe/Berlin", name)
 	}
+	zones.Store(name, zone)
 	return zone, nil
 }
 
+// zones that were loaded. There are 600, and loading one takes longer than a look.
+var zones sync.Map
+
 // next returns the first nominal instant after t; zero if there is none within a lifetime.
-func (c *calendar) next(t time.Time) time.Time { return c.schedule.Next(t.In(c.zone)) }
+func (c *calendar) next(t time.Time) time.Time {
+	t = t.In(c.zone)
+	found, ok := c.after[t]
+	if !ok {
+		found = c.schedule.Next(t)
+		if len(c.after) < maxRemembered {
+			c.after[t] = found
+		}
+	}
+	return found
+}
+
+// maxRemembered instants: a look that catches up with missed runs asks for more, once each.
+const maxRemembered = 16
 
 // due returns when the run of a nominal instant starts: the same whenever it is asked, at or after
 // the instant, and before the next one, also where the clock jumps.
 func (c *calendar) due(nominal time.Time) time.Time {
 	room := c.jitter
-	if next := c.next(nominal); !next.IsZero() {
-		room = min(room, next.Sub(nominal))
-	}
 	if room < time.Second {
 		return nominal
+	}
+	if next := c.next(nominal); !next.IsZero() {
+		room = max(min(room, next.Sub(nominal)), time.Second)
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", c.key, nominal.Unix()))
 	seconds := binary.BigEndian.Uint64(sum[:8]) % uint64(room/time.Second)
@@ -114,12 +140,4 @@ func (c *calendar) walk(nominal, now time.Time) time.Time {
 
 func (c *calendar) isDue(nominal, now time.Time) bool {
 	return !nominal.IsZero() && !c.due(nominal).After(now)
-}
-
-// upcoming returns the first nominal instant after last that is not due at now.
-func (c *calendar) upcoming(last, now time.Time) time.Time {
-	if latest, _ := c.latest(last, now); !latest.IsZero() {
-		last = latest
-	}
-	return c.next(last)
 }

@@ -37,7 +37,7 @@ func settled(s *v1alpha1.ScanSchedule, c *calendar, now time.Time) time.Time {
 		return last
 	}
 	// The promise belongs to the last nominal instant before it, whatever the jitter was then.
-	promised, _ := (&calendar{schedule: c.schedule, zone: c.zone}).latest(last, promise.Time)
+	promised, _ := (&calendar{schedule: c.schedule, zone: c.zone, after: c.after}).latest(last, promise.Time)
 	return later(last, promised.Add(-time.Second))
 }
 

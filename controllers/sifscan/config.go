@@ -23,6 +23,9 @@ type OperatorConfig struct {
 	// Database is what scans match packages with that name none: a file on a claim of this name
 	// in the scan's namespace. Where the namespace has no such claim, nothing is assessed. Nil: none.
 	Database *v1alpha1.DatabaseSource
+	// RegistryCAConfigMap is the name of a ConfigMap in each namespace of scans whose key ca.crt holds
+	// the certificates of registries to trust besides the public ones; empty: only those.
+	RegistryCAConfigMap string
 	// Qscanner is how the engine qscanner is run; nil: the site has none.
 	Qscanner *QscannerConfig
 	// Trivy is the program of the engine trivy; nil: the site has none.

@@ -17,6 +17,7 @@ func (in JobInputs) engine() part {
 		"--engine=" + string(s.Engine),
 		"--scan-types=" + strings.Join(s.ScanTypes, ","),
 		"--formats=" + strings.Join(s.Formats, ","),
+		"--report-formats=" + strings.Join(s.Reports, ","),
 		"--timeout=" + s.Timeout.String(),
 	}}
 	for _, dir := range s.ExcludeDirs {

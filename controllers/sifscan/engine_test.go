@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -64,7 +65,7 @@ func withTrivy(s *v1alpha1.SIFScan) {
 }
 
 func (w *scanWrapper) inputs(c OperatorConfig) JobInputs {
-	in := JobInputs{Scan: w.obj(), Run: w.run(), Config: c, Identity: c.Identity, ClaimUID: claimUID}
+	in := JobInputs{Scan: w.obj(), Run: w.run(), Config: c, Identity: c.Identity, ClaimUIDs: []types.UID{claimUID}}
 	if c.Qscanner != nil && resolve(&in.Scan.Spec).Engine == v1alpha1.EngineQscanner {
 		in.JavaDB = c.Qscanner.JavaDB
 	}

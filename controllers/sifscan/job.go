@@ -34,8 +34,10 @@ type JobInputs struct {
 	Database *v1alpha1.DatabaseSource
 	// JavaDB that qscanner reads; nil: none.
 	JavaDB *v1alpha1.DatabaseSource
-	// ClaimUID tells volumes apart that had the same name one after the other.
-	ClaimUID types.UID
+	// ReportsUID is the UID of the claim that documents are kept on; empty where there is none.
+	ReportsUID types.UID
+	// ClaimUIDs of the claims that are scanned tell volumes apart that had the same name one after the other.
+	ClaimUIDs []types.UID
 }
 
 // BuildJob returns the Job of a run. The same inputs give the same Job.

@@ -15,6 +15,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
@@ -52,7 +53,7 @@ func TestBuildJob(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			scan := tc.scan.obj()
-			job := BuildJob(JobInputs{Scan: scan, Run: RunID(scan), Config: config, Identity: tc.identity, ClaimUID: claimUID})
+			job := BuildJob(JobInputs{Scan: scan, Run: RunID(scan), Config: config, Identity: tc.identity, ClaimUIDs: []types.UID{claimUID}})
 			compareWithGolden(t, tc.golden, job)
 			if diff := cmp.Diff(tc.scan.obj(), scan); diff != "" {
 				t.Errorf("BuildJob changed its input:\n%s", diff)
@@ -87,7 +88,7 @@ func compareWithGolden(t *testing.T, golden string, job *batchv1.Job) {
 // files so that rewriting those cannot lose it.
 func TestEveryScanPod(t *testing.T) {
 	scan := makeScan().with(everySetting).obj()
-	pod := BuildJob(JobInputs{Scan: scan, Run: RunID(scan), Config: config, Identity: config.Identity}).Spec.Template.Spec
+	pod := BuildJob(JobInputs{Scan: scan, Run: RunID(scan), Config: config, Identity: config.Identity, ClaimUIDs: []types.UID{claimUID}}).Spec.Template.Spec
 	scanner, reporter := pod.Containers[0], pod.InitContainers[0]
 
 	for claim, holds := range map[string]bool{
@@ -131,7 +132,7 @@ func TestUserTextReachesTheAgentAsItIs(t *testing.T) {
 		v.Exclude = []v1alpha1.PathPattern{hostile}
 		v.FileNames = []v1alpha1.NamePattern{hostile}
 	}).obj()
-	pod := BuildJob(JobInputs{Scan: scan, Run: RunID(scan), Config: config}).Spec.Template.Spec
+	pod := BuildJob(JobInputs{Scan: scan, Run: RunID(scan), Config: config, ClaimUIDs: []types.UID{claimUID}}).Spec.Template.Spec
 
 	// Kubelet's expansion, of text without any $(NAME) left: every $$ becomes $.
 	expand := func(args []string) []string {
@@ -149,12 +150,12 @@ func TestUserTextReachesTheAgentAsItIs(t *testing.T) {
 	if diff := cmp.Diff([]string{hostile, "--engine=other"}, args[end+1:]); diff != "" {
 		t.Errorf("paths (-want +got):\n%s", diff)
 	}
-	for _, want := range []string{"--exclude=" + hostile, "--file-name=" + hostile, "--mount-path=/" + hostile} {
+	for _, want := range []string{"--exclude=" + hostile, "--file-name=" + hostile, "--volume=/target=/" + hostile} {
 		if !slices.Contains(args[:end], want) {
 			t.Errorf("the scanner is not given %q", want)
 		}
 	}
-	if want := "--sub-path=" + hostile; !slices.Contains(expand(pod.InitContainers[0].Args), want) {
+	if want := "--claim=shared=" + string(claimUID) + "=" + hostile; !slices.Contains(expand(pod.InitContainers[0].Args), want) {
 		t.Errorf("the reporter is not given %q", want)
 	}
 	if got := mountOf(pod.Containers[0], targetVolume).SubPath; got != hostile {

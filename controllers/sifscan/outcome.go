@@ -55,8 +55,9 @@ func nothingReadable(e evidence) (health, bool) {
 	t := e.tally.targets
 	message := e.verdict.message
 	if message == "" {
-		message = fmt.Sprintf("%s of claim %s may not be read by the scan's user",
-			counted(t.Denied, "file or directory", "files and directories"), e.settings.ClaimName)
+		what, _ := e.settings.describe()
+		message = fmt.Sprintf("%s of %s may not be read by the scan's user",
+			counted(t.Denied, "file or directory", "files and directories"), what)
 	}
 	message += "; ask an administrator for the annotations " + v1alpha1.AnnotationRunAsUser + " and " +
 		v1alpha1.AnnotationRunAsGroup + " on this Namespace, or for other permissions on the volume"
@@ -69,8 +70,8 @@ func nothingReadable(e evidence) (health, bool) {
 func nothingFound(e evidence) (health, bool) {
 	message := e.verdict.message
 	if message == "" {
-		message = fmt.Sprintf("no image found on claim %s below %s: check spec.target.volume.paths, exclude and fileNames",
-			e.settings.ClaimName, printable(strings.Join(e.settings.Paths, ", "), maxDetail))
+		what, fields := e.settings.describe()
+		message = fmt.Sprintf("nothing to scan in %s: check %s", what, fields)
 	}
 	t := e.tally.targets
 	// Paths that were written and do not exist are counted, as failed, and are no images.
@@ -104,6 +105,7 @@ func wellEnded(e evidence) (health, bool) {
 		h.reason = v1alpha1.ReasonNotAssessed
 		h.message += fmt.Sprintf("; %s inventoried, and no vulnerability database matched them: their findings are unknown, not zero",
 			counted(e.sum.summary.Packages, "package was", "packages were"))
+		h.noteNotKept(e.sum.notKept)
 		return h, true
 	}
 	if n := e.sum.summary.NotAssessed; n > 0 {
@@ -112,6 +114,7 @@ func wellEnded(e evidence) (health, bool) {
 	if age := e.now.Sub(e.sum.oldest); !e.sum.oldest.IsZero() && age > maxDatabaseAge {
 		h.note(v1alpha1.ReasonDatabaseStale, fmt.Sprintf("the newest record of a vulnerability database is %d days old", int(age.Hours()/24)))
 	}
+	h.noteNotKept(e.sum.notKept)
 	return h, true
 }
 
@@ -123,6 +126,13 @@ func (h *health) note(reason, message string) {
 	h.message += "; " + message
 	if h.reason == v1alpha1.ReasonSucceeded {
 		h.reason = reason
+	}
+}
+
+// noteNotKept tells of images whose findings are known and whose documents are nowhere.
+func (h *health) noteNotKept(images int) {
+	if images > 0 {
+		h.note(v1alpha1.ReasonArtifactsNotKept, fmt.Sprintf("documents of %s are not kept: each ScanReport says why", counted(images, "image", "images")))
 	}
 }
 

@@ -26,6 +26,7 @@ const (
 	databaseVolume = "database"
 	resultsVolume  = "results"
 	stateVolume    = "state"
+	reportsVolume  = "reports"
 	tokenVolume    = "token"
 )
 
@@ -35,6 +36,7 @@ const (
 	databaseDir = "/database"
 	resultsDir  = "/results"
 	stateDir    = "/state"
+	reportsDir  = "/reports"
 	tokenDir    = "/var/run/secrets/kubernetes.io/serviceaccount" // where client-go looks
 )
 
@@ -78,7 +80,7 @@ func (in JobInputs) podTemplate() corev1.PodTemplateSpec {
 			Tolerations:                   spec.Scheduling.DeepCopy().Tolerations,
 			Affinity:                      spec.Scheduling.Affinity.DeepCopy(),
 			PriorityClassName:             spec.Scheduling.PriorityClassName,
-			Volumes:                       append(parts.volumes, handover()...),
+			Volumes:                       append(parts.volumes, in.reporterVolumes()...),
 			InitContainers:                append(parts.before, in.reporter()),
 			Containers:                    []corev1.Container{in.scanner(parts)},
 		},

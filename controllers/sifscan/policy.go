@@ -70,24 +70,16 @@ func (j *judged) image(report, verdict string, counts, fixable []int32) {
 	case j.platform && verdict == v1alpha1.ReasonPolicyAudit:
 		j.audit.add(report)
 	}
-	switch {
-	case j.policy == nil:
-	case counts == nil || j.policy.OnlyFixable && fixable == nil:
-		j.unknown++
-	case j.beyond(counts, fixable):
+	if j.policy == nil {
+		return
+	}
+	switch j.policy.Judge(counts, fixable) {
+	case metav1.ConditionFalse:
 		j.over.add(report)
+	case metav1.ConditionUnknown:
+		j.unknown++
 	}
 }
-
-// beyond reports whether an image has more findings than spec.policy allows.
-func (j *judged) beyond(counts, fixable []int32) bool {
-	if j.policy.OnlyFixable {
-		counts = fixable
-	}
-	return over(j.policy.MaxCritical, counts[0]) || over(j.policy.MaxHigh, counts[1])
-}
-
-func over(limit *int32, n int32) bool { return limit != nil && n > *limit }
 
 // condition is PolicyPassed. An image beyond the policy denies the run whatever the others are;
 // an image that nobody assessed must not let it pass.

@@ -17,30 +17,31 @@ func (in JobInputs) reporter() corev1.Container {
 	fromField := func(name, path string) corev1.EnvVar {
 		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
 	}
+	kept := in.reportVolume()
 	return corev1.Container{
 		Name:            reporterContainer,
 		Image:           in.Config.AgentImage,
 		ImagePullPolicy: corev1.PullIfNotPresent,
 		RestartPolicy:   ptr.To(corev1.ContainerRestartPolicyAlways),
-		Args:            in.reporterArgs(),
+		Args:            append(in.reporterArgs(), kept.args...),
 		Env: append([]corev1.EnvVar{
 			fromField("POD_NAMESPACE", "metadata.namespace"),
 			fromField("NODE_NAME", "spec.nodeName"),
 		}, goEnv(reporterResources.Limits)...),
 		Resources:       *reporterResources.DeepCopy(),
 		SecurityContext: containerSecurity(),
-		VolumeMounts: []corev1.VolumeMount{
+		VolumeMounts: append([]corev1.VolumeMount{
 			{Name: resultsVolume, MountPath: resultsDir, ReadOnly: true},
 			{Name: stateVolume, MountPath: stateDir},
 			{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true},
-		},
+		}, kept.mounts...),
 	}
 }
 
 // reporterArgs is the reporter's command line.
 func (in JobInputs) reporterArgs() []string {
 	s := resolve(&in.Scan.Spec)
-	return []string{
+	args := []string{
 		"reporter",
 		"--results-dir=" + resultsDir,
 		"--state-dir=" + stateDir,
@@ -48,15 +49,21 @@ func (in JobInputs) reporterArgs() []string {
 		"--scan-uid=" + string(in.Scan.UID),
 		"--run=" + in.Run,
 		"--job-name=" + JobName(in.Scan.Name, in.Run),
-		"--claim-name=" + s.ClaimName,
-		"--claim-uid=" + string(in.ClaimUID),
-		"--sub-path=" + literal(s.SubPath),
 		"--engine=" + string(s.Engine),
 		"--scan-types=" + strings.Join(s.ScanTypes, ","),
 		"--artifacts=" + string(s.Artifacts),
 		"--rescan=" + string(s.Rescan),
 		fmt.Sprintf("--max-findings=%d", *s.MaxFindings),
 	}
+	for i, c := range s.claims() {
+		args = append(args, "--claim="+c.name+"="+string(in.ClaimUIDs[i])+"="+literal(c.subPath))
+	}
+	return args
+}
+
+// reporterVolumes are the volumes that the reporter needs, its own and those it shares with the scanner.
+func (in JobInputs) reporterVolumes() []corev1.Volume {
+	return append(handover(), in.reportVolume().volumes...)
 }
 
 // handover is what scanner and reporter share, and the reporter's token.

@@ -30,6 +30,7 @@ func RunID(scan *v1alpha1.SIFScan) string {
 		{&s.Exclude, &defaults.Exclude},
 		{&s.FileNames, &defaults.FileNames},
 		{&s.Formats, &defaults.Formats},
+		{&s.Reports, &defaults.Reports},
 		{&s.ScanTypes, &defaults.ScanTypes},
 		{&s.ExcludeDirs, &defaults.ExcludeDirs},
 	} {

@@ -55,7 +55,8 @@ func TestRunIDIsTheSame(t *testing.T) {
 			}
 			s.Spec.Scanner = v1alpha1.Scanner{
 				Engine: v1alpha1.EngineNative, Timeout: duration(30 * time.Minute),
-				Formats: []v1alpha1.Format{v1alpha1.FormatJSON, v1alpha1.FormatSPDX},
+				Formats:       []v1alpha1.Format{v1alpha1.FormatJSON, v1alpha1.FormatSPDX},
+				ReportFormats: []v1alpha1.ReportFormat{v1alpha1.ReportSARIF},
 			}
 			s.Spec.Scanner.ScanTypes = []v1alpha1.ScanType{v1alpha1.ScanFileInsight, v1alpha1.ScanPackages}
 			s.Spec.Scanner.Offline = ptr.To(true)
@@ -98,7 +99,10 @@ func TestRunIDDiffers(t *testing.T) {
 		"for the paths excluded": makeScan().volume(func(v *v1alpha1.VolumeTarget) { v.Exclude = []v1alpha1.PathPattern{"a"} }),
 		"for other file names":   makeScan().volume(func(v *v1alpha1.VolumeTarget) { v.FileNames = []v1alpha1.NamePattern{"a"} }),
 		"for other formats":      makeScan().with(func(s *v1alpha1.SIFScan) { s.Spec.Scanner.Formats = []v1alpha1.Format{v1alpha1.FormatSPDX} }),
-		"for another timeout":    makeScan().with(func(s *v1alpha1.SIFScan) { s.Spec.Scanner.Timeout = duration(time.Minute) }),
+		"for other reports": makeScan().with(func(s *v1alpha1.SIFScan) {
+			s.Spec.Scanner.ReportFormats = []v1alpha1.ReportFormat{v1alpha1.ReportTable}
+		}),
+		"for another timeout": makeScan().with(func(s *v1alpha1.SIFScan) { s.Spec.Scanner.Timeout = duration(time.Minute) }),
 		"for other scan types": makeScan().with(func(s *v1alpha1.SIFScan) {
 			s.Spec.Scanner.ScanTypes = []v1alpha1.ScanType{v1alpha1.ScanPackages}
 		}),

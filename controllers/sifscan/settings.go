@@ -16,6 +16,11 @@ import (
 // every default filled in. The API server fills them in as well; a SIFScan stored before a
 // field existed has no value for it.
 type settings struct {
+	// Of the kind of target, the others are nil; without any, a volume is scanned.
+	List      *v1alpha1.ListTarget      `json:"list,omitempty"`
+	Directory *v1alpha1.DirectoryTarget `json:"directory,omitempty"`
+	Image     *v1alpha1.ImageTarget     `json:"image,omitempty"`
+
 	ClaimName string                 `json:"claimName,omitempty"`
 	SubPath   string                 `json:"subPath,omitempty"`
 	MountPath string                 `json:"mountPath,omitempty"`
@@ -24,13 +29,16 @@ type settings struct {
 	FileNames []string               `json:"fileNames,omitempty"`
 	Engine    v1alpha1.Engine        `json:"engine,omitempty"`
 	Formats   []string               `json:"formats,omitempty"`
+	Reports   []string               `json:"reportFormats,omitempty"`
 	Timeout   time.Duration          `json:"timeout,omitempty"`
 	Rescan    v1alpha1.RescanPolicy  `json:"rescan,omitempty"`
 	Artifacts v1alpha1.ArtifactStore `json:"artifacts,omitempty"`
 	// Database is what the spec names; the operator's default is no part of a run.
 	Database    *v1alpha1.DatabaseSource `json:"database,omitempty"`
 	MaxFindings *int32                   `json:"maxFindings,omitempty"`
-	Policy      *v1alpha1.Policy         `json:"policy,omitempty"`
+	// ReportVolume is where artifacts: Volume keeps documents: a run that keeps them elsewhere is another.
+	ReportVolume *v1alpha1.ReportVolume `json:"reportVolume,omitempty"`
+	Policy       *v1alpha1.Policy       `json:"policy,omitempty"`
 
 	ScanTypes   []string `json:"scanTypes,omitempty"`
 	ExcludeDirs []string `json:"excludeDirs,omitempty"`
@@ -62,6 +70,7 @@ func resolve(spec *v1alpha1.SIFScanSpec) settings {
 		FileNames: texts(volume.FileNames, "*.sif", "*.simg", "*.sqsh", "*.squashfs", "*.img"),
 		Engine:    or(spec.Scanner.Engine, v1alpha1.EngineNative),
 		Formats:   texts(spec.Scanner.Formats, string(v1alpha1.FormatJSON), string(v1alpha1.FormatSPDX)),
+		Reports:   texts(spec.Scanner.ReportFormats, string(v1alpha1.ReportSARIF)),
 		Timeout:   defaultTimeout,
 		Rescan:    or(spec.Rescan, v1alpha1.RescanWhenChanged),
 		Artifacts: or(spec.Reports.Artifacts, v1alpha1.ArtifactsConfigMap),
@@ -72,11 +81,33 @@ func resolve(spec *v1alpha1.SIFScanSpec) settings {
 		ScanTypes:   texts(spec.Scanner.ScanTypes, string(v1alpha1.ScanPackages), string(v1alpha1.ScanFileInsight)),
 		ExcludeDirs: texts(spec.Scanner.ExcludeDirs),
 	}
+	s.resolveTarget(&spec.Target)
 	s.resolveEngine(&spec.Scanner)
+	if v := spec.Reports.Volume; v != nil {
+		s.ReportVolume = &v1alpha1.ReportVolume{ClaimName: v.ClaimName, SubPath: cleanSubPath(v.SubPath)}
+	}
 	if t := spec.Scanner.Timeout; t != nil {
 		s.Timeout = t.Duration
 	}
 	return s
+}
+
+// resolveTarget takes over what is no volume.
+func (s *settings) resolveTarget(t *v1alpha1.Target) {
+	if t.List != nil {
+		s.List = t.List.DeepCopy()
+		s.List.ConfigMap.Key = or(s.List.ConfigMap.Key, "targets.txt")
+		for i := range s.List.Volumes {
+			s.List.Volumes[i].MountPath = path.Clean("/" + s.List.Volumes[i].MountPath)
+		}
+	}
+	if t.Directory != nil {
+		s.Directory = t.Directory.DeepCopy()
+		s.Directory.SubPath = cleanSubPath(s.Directory.SubPath)
+		s.Directory.Path = path.Clean("/" + s.Directory.Path)
+		s.Directory.Kind = or(s.Directory.Kind, v1alpha1.DirectoryRootfs)
+	}
+	s.Image = t.Image.DeepCopy()
 }
 
 // resolveEngine takes over what is the chosen engine's own.

@@ -30,7 +30,7 @@ const (
 
 // start creates the Job of the run, once everything it needs is there and nothing is in its way.
 func (r *Reconciler) start(ctx context.Context, p *pass) error {
-	claimUID, err := r.claim(ctx, p.scan.Namespace, p.scan.Spec.Target.Volume.ClaimName, "spec.target.volume.claimName")
+	claimUIDs, err := r.targets(ctx, p.scan)
 	if err != nil {
 		return err
 	}
@@ -38,6 +38,10 @@ func (r *Reconciler) start(ctx context.Context, p *pass) error {
 		return err
 	}
 	database, javaDB, err := r.databases(ctx, p.scan)
+	if err != nil {
+		return err
+	}
+	reportsUID, err := r.reportClaim(ctx, p.scan)
 	if err != nil {
 		return err
 	}
@@ -62,7 +66,7 @@ func (r *Reconciler) start(ctx context.Context, p *pass) error {
 		return err
 	}
 	return r.createJob(ctx, p, BuildJob(JobInputs{
-		Scan: p.scan, Run: p.run, Config: r.Config, Identity: identity, Database: database, JavaDB: javaDB, ClaimUID: claimUID,
+		Scan: p.scan, Run: p.run, Config: r.Config, Identity: identity, Database: database, JavaDB: javaDB, ClaimUIDs: claimUIDs, ReportsUID: reportsUID,
 	}))
 }
 

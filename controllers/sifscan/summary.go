@@ -12,6 +12,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -27,8 +29,10 @@ type summing struct {
 	// assessed reports have counts: their packages were matched against a database.
 	assessed int
 	summary  v1alpha1.Summary
-	worst    worst
-	judged   *judged
+	// notKept reports are of images whose documents are not all kept.
+	notKept int
+	worst   worst
+	judged  *judged
 	// oldest is the oldest database that a report was matched with.
 	oldest time.Time
 }
@@ -47,6 +51,15 @@ func (s *summing) add(report *metav1.PartialObjectMetadata) {
 	if packages, ok := parseNumbers(report.Annotations[v1alpha1.AnnotationPackages], 2); ok {
 		increase(&s.summary.Packages, packages[0])
 		increase(&s.summary.NotAssessed, packages[1])
+	}
+	if secrets, ok := parseNumbers(report.Annotations[v1alpha1.AnnotationSecrets], 1); ok {
+		if s.summary.Secrets == nil {
+			s.summary.Secrets = new(int32)
+		}
+		increase(s.summary.Secrets, secrets[0])
+	}
+	if report.Annotations[v1alpha1.AnnotationNotKept] != "" {
+		s.notKept++
 	}
 	counts, ok := parseNumbers(report.Annotations[v1alpha1.AnnotationCounts], 5)
 	fixable, _ := parseNumbers(report.Annotations[v1alpha1.AnnotationFixable], 3)
@@ -76,25 +89,52 @@ func (s *summing) add(report *metav1.PartialObjectMetadata) {
 // missing is how many reports of the run are not there.
 func (s *summing) missing() int { return len(s.covered) - s.found }
 
-// eachReport calls fn with the metadata of every ScanReport of the SIFScan's claim.
+// eachReport calls fn with the metadata of every ScanReport that the SIFScan's run can have written.
 func (r *Reconciler) eachReport(ctx context.Context, scan *v1alpha1.SIFScan, fn func(*metav1.PartialObjectMetadata)) error {
-	claim := v1alpha1.LabelValue(scan.Spec.Target.Volume.ClaimName)
-	for next := ""; ; {
-		page := &metav1.PartialObjectMetadataList{}
-		page.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
-		err := r.Live.List(ctx, page, client.InNamespace(scan.Namespace),
-			client.MatchingLabels{v1alpha1.LabelClaim: claim, v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
-			client.Limit(reportPage), client.Continue(next))
-		if err != nil {
-			return fmt.Errorf("list ScanReports of claim %s: %w", scan.Spec.Target.Volume.ClaimName, err)
-		}
-		for i := range page.Items {
-			fn(&page.Items[i])
-		}
-		if next = page.Continue; next == "" {
-			return nil
+	s := resolve(&scan.Spec)
+	for _, selector := range s.reportSelectors() {
+		for next := ""; ; {
+			page := &metav1.PartialObjectMetadataList{}
+			page.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
+			err := r.Live.List(ctx, page, client.InNamespace(scan.Namespace),
+				client.MatchingLabelsSelector{Selector: selector}, client.Limit(reportPage), client.Continue(next))
+			if err != nil {
+				return fmt.Errorf("list ScanReports with %s: %w", selector, err)
+			}
+			for i := range page.Items {
+				fn(&page.Items[i])
+			}
+			if next = page.Continue; next == "" {
+				break
+			}
 		}
 	}
+	return nil
+}
+
+// reportSelectors select the reports of the claims that are scanned, and those of what is on no
+// claim, which have no such label.
+func (s *settings) reportSelectors() []labels.Selector {
+	ours := labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})
+	narrow := func(op selection.Operator, values ...string) labels.Selector {
+		requirement, err := labels.NewRequirement(v1alpha1.LabelClaim, op, values)
+		if err != nil {
+			panic(err) // LabelValue makes label values
+		}
+		return ours.Add(*requirement)
+	}
+	var claims []string
+	for _, c := range s.claims() {
+		claims = append(claims, v1alpha1.LabelValue(c.name))
+	}
+	var selectors []labels.Selector
+	if len(claims) > 0 {
+		selectors = append(selectors, narrow(selection.In, claims...))
+	}
+	if s.List != nil || s.Image != nil {
+		selectors = append(selectors, narrow(selection.DoesNotExist))
+	}
+	return selectors
 }
 
 // parseNumbers reads "2/14/30/9/0": exactly n numbers that are not negative.

@@ -31,6 +31,29 @@ func TestSummaryAddsUpReportsOfTheRun(t *testing.T) {
 	}
 }
 
+func TestSecretsAddUpWhetherPackagesWereAssessedOrNot(t *testing.T) {
+	for name, tc := range map[string]struct {
+		annotations []string
+		want        *int32
+	}{
+		"nobody looked":      {[]string{"", ""}, nil},
+		"one image has none": {[]string{"0", ""}, ptr.To[int32](0)},
+		"two images":         {[]string{"3", "4"}, ptr.To[int32](7)},
+		"words":              {[]string{"three", "-1"}, nil},
+		"very many":          {[]string{"2147483647", "1"}, ptr.To[int32](math.MaxInt32)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &summing{covered: map[string]struct{}{"sr-0": {}, "sr-1": {}}}
+			for i, secrets := range tc.annotations {
+				s.add(makeReport("sr-"+string(rune('0'+i)), v1alpha1.AnnotationPackages, "3/3", v1alpha1.AnnotationSecrets, secrets))
+			}
+			if diff := cmp.Diff(tc.want, s.summary.Secrets); diff != "" || s.summary.Critical != nil {
+				t.Errorf("critical %v, secrets (-want +got):\n%s", s.summary.Critical, diff)
+			}
+		})
+	}
+}
+
 func TestSummaryHasNoSeveritiesWhenNothingWasAssessed(t *testing.T) {
 	for name, counts := range map[string]string{
 		"empty": "", "too few": "0/0/0/0", "too many": "0/0/0/0/0/0", "words": "a/b/c/d/e", "negative": "0/0/0/0/-1", "too large": "99999999999/0/0/0/0",

@@ -27,10 +27,16 @@ var besides = resource.MustParse("1Gi")
 // memoryBesides is the least that scanner and engine need besides what they write to a tmp in memory.
 var memoryBesides = resource.MustParse("512Mi")
 
-// usesTmp reports whether a scan extracts images.
+// usesTmp reports whether a scan extracts images, or fetches them from a registry.
 func usesTmp(spec *v1alpha1.SIFScanSpec) bool {
 	engine := resolve(spec).Engine
-	return engine == v1alpha1.EngineQscanner || engine == v1alpha1.EngineTrivy
+	return engine == v1alpha1.EngineQscanner || engine == v1alpha1.EngineTrivy || spec.Target.Image != nil ||
+		spec.Target.List != nil && asksForTmp(&spec.Tmp) // a list may name images in registries
+}
+
+// asksForTmp reports whether a spec says anything of tmp.
+func asksForTmp(t *v1alpha1.Tmp) bool {
+	return t.SizeLimit != nil || t.Medium != "" || t.VolumeClaimTemplate != nil
 }
 
 // tmpLimit is the most that one image may take.

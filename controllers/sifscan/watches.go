@@ -126,9 +126,20 @@ func (r *Reconciler) scansOfClaim(ctx context.Context, o client.Object) []reconc
 // claimsOf are the claims that a SIFScan may wait for.
 func (r *Reconciler) claimsOf(o client.Object) []string {
 	s := resolve(&o.(*v1alpha1.SIFScan).Spec)
-	claims := []string{s.ClaimName}
-	if s.Database != nil && s.Database.ClaimName != s.ClaimName {
-		claims = append(claims, s.Database.ClaimName)
+	var claims []string
+	add := func(name string) {
+		if !slices.Contains(claims, name) {
+			claims = append(claims, name)
+		}
+	}
+	for _, c := range s.claims() {
+		add(c.name)
+	}
+	if s.Database != nil {
+		add(s.Database.ClaimName)
+	}
+	if s.ReportVolume != nil {
+		add(s.ReportVolume.ClaimName)
 	}
 	return claims
 }

@@ -62,7 +62,7 @@ func (w *scanWrapper) annotation(key, value string) *scanWrapper {
 func (w *scanWrapper) run() string { return RunID(&w.SIFScan) }
 
 func (w *scanWrapper) job() *batchv1.Job {
-	job := BuildJob(JobInputs{Scan: w.obj(), Run: w.run(), Config: config, Identity: config.Identity, ClaimUID: claimUID})
+	job := BuildJob(JobInputs{Scan: w.obj(), Run: w.run(), Config: config, Identity: config.Identity, ClaimUIDs: []types.UID{claimUID}})
 	job.UID = "a10b0000-0000-4000-8000-000000000000"
 	job.CreationTimestamp = metav1.NewTime(epoch)
 	return job

@@ -73,6 +73,9 @@ type Target struct {
 	Formats []Format
 	// ExcludeDirs are directories of the image that are not entered, absolute or relative to Root ("/opt/data").
 	ExcludeDirs []string
+	// Repository tells that the files are source code, whose packages are those that its lock files name, and not a root
+	// file system.
+	Repository bool
 	// CreatedAt is the time documents carry. Equal targets with equal times make equal bytes.
 	CreatedAt time.Time
 	// Directory holds the same files as Root for engines that need a directory. Absolute, and no symbolic link.

@@ -19,6 +19,7 @@
 package handover
 
 import (
+	"cmp"
 	"path/filepath"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -49,17 +50,29 @@ const (
 	EventFinished EventType = "finished"
 )
 
-// Event is a line of the scanner's journal. Paths are relative to the volume and escaped
-// (printable.Escape), which keeps different names different.
+// Event is a line of the scanner's journal. Paths are escaped (printable.Escape), which keeps
+// different names different.
 type Event struct {
-	Type     EventType             `json:"type"`
-	Total    int32                 `json:"total,omitempty"`
-	Path     string                `json:"path,omitempty"`
+	Type  EventType `json:"type"`
+	Total int32     `json:"total,omitempty"`
+	// Path names the target in the inventory: relative to the volume where there is one, as
+	// users know it where there are several, the reference of a registry image.
+	Path string `json:"path,omitempty"`
+	// Volume is the index of the KnownVolume that the target is on; NoVolume where it is on none.
+	Volume int `json:"volume,omitempty"`
+	// File is the target's path on its volume, where Path is not that.
+	File     string                `json:"file,omitempty"`
 	Outcome  v1alpha1.EntryOutcome `json:"outcome,omitempty"`
 	Report   string                `json:"report,omitempty"`
 	Folder   string                `json:"folder,omitempty"`
 	Identity string                `json:"identity,omitempty"`
 }
+
+// NoVolume is the volume of what is on none: registry images, and lines of a list that no volume holds.
+const NoVolume = -1
+
+// OnVolume is the target's path on its volume, or its name where it is on none.
+func (e Event) OnVolume() string { return cmp.Or(e.File, e.Path) }
 
 // Ack is the reporter's answer. Folder names the result that is stored; Finished answers
 // EventFinished. An Error means that it will never be stored.
@@ -79,7 +92,8 @@ type Known struct {
 	Death string `json:"death,omitempty"`
 }
 
-// KnownVolume is what reports of a volume are named by; it comes first.
+// KnownVolume is what reports of a volume are named by. They come first, in the order of the
+// volumes on the scanner's command line.
 type KnownVolume struct {
 	ClaimName string `json:"claimName"`
 	ClaimUID  string `json:"claimUID"`

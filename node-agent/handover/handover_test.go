@@ -85,15 +85,33 @@ func TestAReporterThatRestartsReadsTheWholeStoryAndKnowsWhatItAcknowledged(t *te
 	if err := errors.Join(s.Tell(Event{Type: EventEntry, Folder: "a"}), s.Tell(Event{Type: EventEntry, Folder: "b"})); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Ack(Ack{Folder: "a"}); err != nil {
+	if err := r.Ack(Ack{Folder: "a", Error: "cannot be stored"}); err != nil {
 		t.Fatal(err)
 	}
 	again := reopen(t, results, state)
 	if got := len(events(t, again)); got != 2 {
 		t.Errorf("read %d events, want 2", got)
 	}
-	if !again.Acked(Ack{Folder: "a"}) || again.Acked(Ack{Folder: "b"}) || again.Acked(Ack{Finished: true}) {
-		t.Error("want a acknowledged, b and the end not")
+	if answer, ok := again.Answered("a"); !ok || answer.Error != "cannot be stored" {
+		t.Errorf("the answer to a is %+v, %v", answer, ok)
+	}
+	if _, ok := again.Answered("b"); ok {
+		t.Error("b was answered")
+	}
+}
+
+func TestAReporterKnowsWhatItToldBeforeItWasRestarted(t *testing.T) {
+	_, r, results, state := pod(t)
+	if _, ok, err := r.Told(); ok || err != nil {
+		t.Errorf("it told something before it began: %v", err)
+	}
+	line := Known{InFlight: &v1alpha1.InFlight{Path: "poison.sif", Attempts: 1}}
+	if err := r.TellKnown(func(yield func(Known) error) error { return yield(line) }); err != nil {
+		t.Fatal(err)
+	}
+	told, ok, err := reopen(t, results, state).Told()
+	if err != nil || !ok || told.Attempts["poison.sif"] != 1 {
+		t.Errorf("told %+v, %v, %v", told, ok, err)
 	}
 }
 
@@ -184,7 +202,7 @@ func TestTheScannerWaitsForWhatTheReporterKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Knowledge{
-		Volume:   KnownVolume{ClaimName: "c", ClaimUID: "u", SubPath: "s"},
+		Volumes:  []KnownVolume{{ClaimName: "c", ClaimUID: "u", SubPath: "s"}},
 		Reports:  map[string]string{"sr-1": "1:2:3"},
 		Entries:  map[string]KnownEntry{"done.sif": {Path: "done.sif", Outcome: v1alpha1.EntryFailed}},
 		Attempts: map[string]int32{"poison.sif": 2},

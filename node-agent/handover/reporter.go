@@ -20,7 +20,7 @@ type Reporter struct {
 	state   string
 	journal tail
 	acks    *lineWriter
-	acked   map[string]bool
+	acked   map[string]Ack
 }
 
 // OpenReporter opens the reporter's end over the two directories. After a restart it knows
@@ -30,11 +30,11 @@ func OpenReporter(results, state string) (*Reporter, error) {
 		results: results,
 		state:   state,
 		journal: tail{path: journalPath(results)},
-		acked:   map[string]bool{},
+		acked:   map[string]Ack{},
 	}
 	before := tail{path: acksPath(state)}
 	defer before.close()
-	err := next(&before, func(a Ack) error { r.acked[a.key()] = true; return nil })
+	err := next(&before, func(a Ack) error { r.acked[a.key()] = a; return nil })
 	if err != nil && !errors.Is(err, errNotYet) {
 		return nil, err
 	}
@@ -53,6 +53,18 @@ func (a Ack) key() string {
 func (r *Reporter) Close() error {
 	r.journal.close()
 	return r.acks.close()
+}
+
+// Told returns what an earlier process of this end gave to TellKnown; ok is false where none did.
+func (r *Reporter) Told() (k *Knowledge, ok bool, err error) {
+	k = newKnowledge()
+	t := tail{path: knownPath(r.state)}
+	defer t.close()
+	err = next(&t, func(line Known) error { k.add(line); return nil })
+	if errors.Is(err, errNotYet) {
+		return nil, false, nil
+	}
+	return k, err == nil, err
 }
 
 // TellKnown gives the scanner what the API knows. The scanner begins when it is there.
@@ -84,15 +96,19 @@ func (r *Reporter) Follow(ctx context.Context, fn func(Event) error, idle func()
 	return err
 }
 
-// Acked says whether a was given before, by this process or an earlier one.
-func (r *Reporter) Acked(a Ack) bool { return r.acked[a.key()] }
+// Answered returns the answer on a result folder that was given before, by this process or an
+// earlier one.
+func (r *Reporter) Answered(folder string) (Ack, bool) {
+	a, ok := r.acked[folder]
+	return a, ok
+}
 
 // Ack answers the scanner.
 func (r *Reporter) Ack(a Ack) error {
-	if r.acked[a.key()] {
+	if _, ok := r.acked[a.key()]; ok {
 		return nil
 	}
-	r.acked[a.key()] = true
+	r.acked[a.key()] = a
 	return r.acks.write(a)
 }
 

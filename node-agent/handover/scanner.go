@@ -46,16 +46,20 @@ func (s *Scanner) Close() error {
 
 // Knowledge is what the API knew when the reporter started.
 type Knowledge struct {
-	Volume   KnownVolume
+	Volumes  []KnownVolume
 	Reports  map[string]string // report name → identity
 	Entries  map[string]KnownEntry
 	Attempts map[string]int32 // target that killed earlier pods → how many
 	Death    string
 }
 
+func newKnowledge() *Knowledge {
+	return &Knowledge{Reports: map[string]string{}, Entries: map[string]KnownEntry{}, Attempts: map[string]int32{}}
+}
+
 // Known waits for the reporter's knowledge until ctx ends.
 func (s *Scanner) Known(ctx context.Context) (*Knowledge, error) {
-	k := &Knowledge{Reports: map[string]string{}, Entries: map[string]KnownEntry{}, Attempts: map[string]int32{}}
+	k := newKnowledge()
 	t := tail{path: knownPath(s.state)}
 	defer t.close()
 	err := poll(ctx, func() (bool, error) {
@@ -66,7 +70,7 @@ func (s *Scanner) Known(ctx context.Context) (*Knowledge, error) {
 		return err == nil, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("wait for what the cluster knows of the volume: %w", err)
+		return nil, fmt.Errorf("wait for what the cluster knows of the targets: %w", err)
 	}
 	return k, nil
 }
@@ -74,7 +78,7 @@ func (s *Scanner) Known(ctx context.Context) (*Knowledge, error) {
 func (k *Knowledge) add(line Known) {
 	switch {
 	case line.Volume != nil:
-		k.Volume = *line.Volume
+		k.Volumes = append(k.Volumes, *line.Volume)
 	case line.Report != nil:
 		k.Reports[line.Report.Name] = line.Report.Identity
 	case line.Entry != nil:

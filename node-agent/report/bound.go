@@ -26,6 +26,7 @@ const (
 	maxLabels     = 32
 	maxPartitions = 32
 	maxSignatures = 16
+	maxLayers     = 128
 )
 
 // imageReasons are the reasons a single image's outcome can have.
@@ -35,7 +36,7 @@ var imageReasons = []string{
 	v1alpha1.ReasonOOMKilled, v1alpha1.ReasonEvicted, v1alpha1.ReasonDeadlineExceeded,
 	v1alpha1.ReasonBackendUnreachable, v1alpha1.ReasonChanging, v1alpha1.ReasonNoTargets,
 	v1alpha1.ReasonTmpTooSmall, v1alpha1.ReasonTmpExhausted, v1alpha1.ReasonOSNotFound, v1alpha1.ReasonOSNotSupported,
-	v1alpha1.ReasonUploadFailed, v1alpha1.ReasonReportUnavailable,
+	v1alpha1.ReasonUploadFailed, v1alpha1.ReasonReportUnavailable, v1alpha1.ReasonCredentialsRejected,
 }
 
 // Bound cuts a report to MaxBytes and to text that is safe to print. The report was written
@@ -46,6 +47,8 @@ func Bound(r *v1alpha1.Report) {
 	cut(&t.Kind, maxWord)
 	cut(&t.ClaimName, maxText)
 	cut(&t.Path, maxPath)
+	cut(&t.Reference, maxPath)
+	cut(&t.Digest, maxText)
 	cut(&t.Mode, maxWord)
 	cut(&t.Architecture, maxWord)
 
@@ -54,6 +57,7 @@ func Bound(r *v1alpha1.Report) {
 		cut(&i.Compression, maxWord)
 		cutAll(&i.Partitions, maxPartitions, maxText)
 		cutAll(&i.Signatures, maxSignatures, maxText)
+		cutAll(&i.Layers, maxLayers, maxText)
 		i.Labels = boundLabels(i.Labels, maxLabels)
 	}
 	if o := r.OS; o != nil {
@@ -117,7 +121,7 @@ func boundSummary(s *v1alpha1.Summary) {
 	if s == nil {
 		return
 	}
-	for _, n := range []*int32{s.Critical, s.High, s.Medium, s.Low, s.Unknown, s.Fixable, &s.Packages, &s.NotAssessed} {
+	for _, n := range []*int32{s.Critical, s.High, s.Medium, s.Low, s.Unknown, s.Fixable, s.Secrets, &s.Packages, &s.NotAssessed} {
 		if n != nil {
 			*n = max(*n, 0)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,7 +17,7 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 )
 
-// MaxFindings is the most findings that any ScanReport lists, and that report.json does.
+// MaxFindings is the most findings that any ScanReport lists.
 const MaxFindings = 500
 
 // Counted is what a list of findings comes to.
@@ -74,10 +75,10 @@ func ValidFixable(text string) bool { return fixableAnnotation.MatchString(text)
 // Key identifies a finding in every scan of an image: one that outlives an update of its package keeps it.
 func Key(f *engine.Finding) string { return f.ID + " " + engine.Unversioned(f.PURL) }
 
-// Findings turns an engine's findings, most severe first, into those of a report: the first
-// MaxFindings, and the number of those left out.
+// Findings turns an engine's findings, most severe first, into those of a report.json: the first
+// MaxListed, and the number of those left out.
 func Findings(found []engine.Finding, detectedBy engine.ScanType, at metav1.Time) (list []v1alpha1.Finding, truncated int32) {
-	for i := range found[:min(len(found), MaxFindings)] {
+	for i := range found[:min(len(found), MaxListed)] {
 		f := &found[i]
 		severity := string(f.Severity)
 		if f.Severity == engine.SeverityUnknown {
@@ -101,25 +102,22 @@ func Findings(found []engine.Finding, detectedBy engine.ScanType, at metav1.Time
 	return list, int32(len(found) - len(list))
 }
 
-// Keep cuts the findings to the first n.
+// Keep cuts the findings to n: the first ones, and of the secrets, which follow them, as many as
+// there is room for, but up to a quarter of n in any case. No severity ranks a credential, and
+// twenty vulnerabilities nearly every image has.
 func Keep(r *v1alpha1.Report, n int) {
-	if over := len(r.Findings) - n; over > 0 {
-		r.Findings = r.Findings[:n]
-		r.Truncated += int32(over)
+	over := len(r.Findings) - n
+	if over <= 0 {
+		return
 	}
-}
-
-// KeepFirstSeen takes over when each finding was first seen from the image's report before.
-func KeepFirstSeen(r, before *v1alpha1.Report) {
-	seen := make(map[string]metav1.Time, len(before.Findings))
-	for i := range before.Findings {
-		seen[before.Findings[i].Key] = before.Findings[i].FirstSeen
+	vulnerabilities := slices.IndexFunc(r.Findings, isSecret)
+	if vulnerabilities < 0 {
+		vulnerabilities = len(r.Findings)
 	}
-	for i := range r.Findings {
-		if at, ok := seen[r.Findings[i].Key]; ok && at.Before(&r.Findings[i].FirstSeen) {
-			r.Findings[i].FirstSeen = at
-		}
-	}
+	secrets := len(r.Findings) - vulnerabilities
+	secrets = min(secrets, max(n-vulnerabilities, n/4))
+	r.Findings = slices.Concat(r.Findings[:n-secrets], r.Findings[vulnerabilities:vulnerabilities+secrets])
+	r.Truncated += int32(over)
 }
 
 // severities that a finding can have.
@@ -127,7 +125,7 @@ var severities = map[string]bool{"critical": true, "high": true, "medium": true,
 
 // boundFindings makes findings safe to print and bounds each to about a KiB.
 func boundFindings(r *v1alpha1.Report) {
-	Keep(r, MaxFindings)
+	Keep(r, MaxListed)
 	r.Truncated = max(r.Truncated, 0)
 	for i := range r.Findings {
 		f := &r.Findings[i]
@@ -142,7 +140,10 @@ func boundFindings(r *v1alpha1.Report) {
 		cut(&f.Score, maxWord)
 		cut(&f.FixedVersion, maxWord)
 		cut(&f.DetectedBy, maxWord)
-		if !severities[f.Severity] {
+		switch {
+		case isSecret(*f):
+			f.Severity = ""
+		case !severities[f.Severity]:
 			f.Severity = "unknown"
 		}
 	}

@@ -6,7 +6,6 @@ package report
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,13 +16,13 @@ import (
 
 func TestFindingsAreCountedWhetherTheyAreListedOrNot(t *testing.T) {
 	var found []engine.Finding
-	for i := range MaxFindings + 7 {
+	for i := range MaxListed + 7 {
 		found = append(found, engine.Finding{ID: fmt.Sprintf("CVE-1-%d", i), Package: "p", PURL: "pkg:deb/debian/p@1?arch=amd64", Severity: engine.SeverityHigh})
 	}
 	found[0].Severity, found[0].FixedVersion = engine.SeverityCritical, "2"
 	found[1].Severity, found[1].FixedVersion = engine.SeverityUnknown, "2"
 	c := Count(found)
-	want := Counted{Critical: 1, High: MaxFindings + 5, Unknown: 1, Fixable: 2, FixableCritical: 1}
+	want := Counted{Critical: 1, High: MaxListed + 5, Unknown: 1, Fixable: 2, FixableCritical: 1}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
 	}
@@ -31,7 +30,7 @@ func TestFindingsAreCountedWhetherTheyAreListedOrNot(t *testing.T) {
 		t.Errorf("annotation %q", got)
 	}
 	list, truncated := Findings(found, engine.ScanPackages, metav1.Now())
-	if len(list) != MaxFindings || truncated != 7 {
+	if len(list) != MaxListed || truncated != 7 {
 		t.Errorf("%d listed, %d truncated", len(list), truncated)
 	}
 	if list[1].Severity != "unknown" || list[0].Key != "CVE-1-0 pkg:deb/debian/p" {
@@ -41,16 +40,6 @@ func TestFindingsAreCountedWhetherTheyAreListedOrNot(t *testing.T) {
 	Keep(r, 20)
 	if len(r.Findings) != 20 || r.Truncated != int32(len(found)-20) {
 		t.Errorf("%d listed, %d truncated", len(r.Findings), r.Truncated)
-	}
-}
-
-func TestAFindingIsAsOldAsItsFirstReport(t *testing.T) {
-	old, now := metav1.NewTime(time.Unix(1000, 0)), metav1.NewTime(time.Unix(2000, 0))
-	before := &v1alpha1.Report{Findings: []v1alpha1.Finding{{Key: "a", FirstSeen: old}}}
-	r := &v1alpha1.Report{Findings: []v1alpha1.Finding{{Key: "a", FirstSeen: now}, {Key: "b", FirstSeen: now}}}
-	KeepFirstSeen(r, before)
-	if !r.Findings[0].FirstSeen.Equal(&old) || !r.Findings[1].FirstSeen.Equal(&now) {
-		t.Errorf("first seen %v and %v", r.Findings[0].FirstSeen, r.Findings[1].FirstSeen)
 	}
 }
 

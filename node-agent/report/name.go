@@ -23,9 +23,11 @@ var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPad
 
 // Subject is what a report is about: the same subject always has the same name.
 type Subject struct {
-	// ClaimUID is the UID of the PersistentVolumeClaim: a claim made anew is another volume.
+	// ClaimUID is the UID of the PersistentVolumeClaim: a claim made anew is another volume. Empty
+	// for what is on no claim.
 	ClaimUID string
-	// Path within the claim (not within a subPath of it), escaped by printable.Escape.
+	// Path within the claim (not within a subPath of it), escaped by printable.Escape. Without a
+	// claim, what names the target: the reference of a registry image.
 	Path   string
 	Engine string
 	// ScanTypes, sorted.

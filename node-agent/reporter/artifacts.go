@@ -32,17 +32,15 @@ const (
 // documents that may be kept, the most useful first: what does not fit is dropped from the end.
 var documents = []struct{ name, mediaType string }{
 	{"sbom.spdx.json", "application/spdx+json"},
+	{"report.sarif", "application/sarif+json"},
 	{"sbom.cdx.json", "application/vnd.cyclonedx+json"},
 	{"inventory.json", "application/json"},
+	{"report.txt", "text/plain; charset=utf-8"},
 }
 
 // collect compresses the result's documents into the ConfigMap that want will own, and tells in
 // want what is kept. It returns nil where nothing is.
 func (r *Reporter) collect(result *handover.Result, want *v1alpha1.ScanReport) *corev1.ConfigMap {
-	want.Report.Artifacts = nil
-	if r.opts.Artifacts != v1alpha1.ArtifactsConfigMap {
-		return nil
-	}
 	data := map[string][]byte{}
 	var total int64
 	var parts, dropped []string
@@ -67,11 +65,7 @@ func (r *Reporter) collect(result *handover.Result, want *v1alpha1.ScanReport) *
 		}
 	}
 	if len(dropped) > 0 {
-		note := fmt.Sprintf("%s: %v", v1alpha1.ReasonArtifactsNotKept, dropped)
-		if want.Report.Outcome.Message != "" {
-			note = want.Report.Outcome.Message + "; " + note
-		}
-		want.Report.Outcome.Message = note
+		notKept(want, fmt.Sprint(dropped))
 	}
 	if len(data) == 0 {
 		return nil

@@ -19,11 +19,12 @@ import (
 // pageSize of lists: a page of ScanReport metadata is about half a MiB.
 const pageSize = 500
 
-// knownReport is what the metadata of a report of this claim tells.
+// knownReport is what the metadata of a report of this scan's targets tells.
 type knownReport struct {
 	identity  string
 	outcome   string
 	artifacts string
+	store     string // where its documents are
 	run       string // that wrote it
 }
 
@@ -36,7 +37,7 @@ const maxArtifactBytes = 64 << 20
 
 func (b budget) allows(n int64) bool { return b.used+n <= maxArtifactBytes }
 
-// learn reads what the API knows of this claim's images, and what earlier pods of this worker
+// learn reads what the API knows of this scan's targets, and what earlier pods of this worker
 // have done. Only metadata of reports is read: identity and artifacts are annotations.
 func (r *Reporter) learn(ctx context.Context) error {
 	err := r.calls.retry(ctx, func(ctx context.Context) error {
@@ -90,15 +91,27 @@ func (r *Reporter) learnReport(m *metav1.PartialObjectMetadata) {
 	a := m.Annotations
 	name, bytes := splitArtifacts(a[v1alpha1.AnnotationArtifacts])
 	r.budget.used += bytes
-	if !ownedBy(m.OwnerReferences, types.UID(r.opts.ClaimUID)) {
+	if !r.concerns(m.OwnerReferences) {
 		return
 	}
 	r.known[m.Name] = knownReport{
 		identity:  a[v1alpha1.AnnotationIdentity],
 		outcome:   a[v1alpha1.AnnotationOutcome],
 		artifacts: name,
+		store:     a[v1alpha1.AnnotationStore],
 		run:       a[v1alpha1.AnnotationRun],
 	}
+}
+
+// concerns says whether the owners of a report make it one of this scan's targets: one of its
+// claims, or any SIFScan, whose reports are of what is on no claim and are shared by name.
+func (r *Reporter) concerns(owners []metav1.OwnerReference) bool {
+	for _, claim := range r.opts.Claims {
+		if ownedBy(owners, types.UID(claim.UID)) {
+			return true
+		}
+	}
+	return len(owners) > 0 && owners[0].Kind == sifscanKind
 }
 
 func ownedBy(refs []metav1.OwnerReference, uid types.UID) bool {
@@ -123,10 +136,11 @@ func splitArtifacts(v string) (name string, bytes int64) {
 // tellKnown yields what the scanner needs to know before it begins.
 func (r *Reporter) tellKnown(yield func(handover.Known) error) error {
 	o := r.opts
-	lines := []handover.Known{
-		{Volume: &handover.KnownVolume{ClaimName: o.ClaimName, ClaimUID: o.ClaimUID, SubPath: o.SubPath}},
-		{Death: r.inventory.death},
+	var lines []handover.Known
+	for _, c := range o.Claims {
+		lines = append(lines, handover.Known{Volume: &handover.KnownVolume{ClaimName: c.Name, ClaimUID: c.UID, SubPath: c.SubPath}})
 	}
+	lines = append(lines, handover.Known{Death: r.inventory.death})
 	for path, attempts := range r.inventory.attempts {
 		lines = append(lines, handover.Known{InFlight: &v1alpha1.InFlight{Path: path, Attempts: attempts}})
 	}
@@ -144,6 +158,9 @@ func (r *Reporter) tellKnown(yield func(handover.Known) error) error {
 	for name, k := range r.known {
 		if k.outcome != v1alpha1.OutcomeScanned || k.identity == "" {
 			continue // a failure is tried again: what refused it may have changed outside of the file
+		}
+		if k.store != o.store() {
+			continue // its documents are elsewhere
 		}
 		if k.run == o.Run {
 			continue // written by an earlier pod: done if it is in the inventory, else its artifacts may be missing

@@ -20,6 +20,13 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
 )
 
+// Claim is a PersistentVolumeClaim whose images are scanned.
+type Claim struct {
+	Name, UID string
+	// SubPath is the folder of the volume that is mounted.
+	SubPath string
+}
+
 // Options say whose results are reported, and where.
 type Options struct {
 	// Namespace of the SIFScan, the claim, and every object written.
@@ -32,15 +39,17 @@ type Options struct {
 	Job string
 	// Worker is this pod's index in the run.
 	Worker int32
-	// Claim names the volume; SubPath is the folder of it that is mounted.
-	ClaimName, ClaimUID, SubPath string
+	// Claims are the volumes, in the order of the scanner's command line.
+	Claims []Claim
 	// Engine and ScanTypes are part of a report's name.
 	Engine    string
 	ScanTypes []string
 	// Artifacts says where documents are kept.
 	Artifacts v1alpha1.ArtifactStore
-	// MaxFindings of a ScanReport. Nil: as many as the scanner lists.
-	MaxFindings *int
+	// Volume keeps the documents, and all findings, where Artifacts says so.
+	Volume *Volume
+	// MaxFindings that a ScanReport lists.
+	MaxFindings int
 	// Rescan says whether reports of earlier runs count as known.
 	Rescan v1alpha1.RescanPolicy
 	// FlushEvery is the shortest time between two writes of the inventory while the scan is
@@ -75,6 +84,7 @@ type Reporter struct {
 	known     map[string]knownReport
 	budget    budget
 	inventory *inventory
+	shelf     *shelf // nil: documents are kept on no volume
 }
 
 // Run reports until ctx ends, which is when the pod's main container has ended and the kubelet
@@ -91,18 +101,37 @@ func Run(ctx context.Context, api client.Client, resultsDir, stateDir string, op
 	work, stop := withGrace(ctx, opts.Grace)
 	defer stop()
 	if err := r.learn(work); err != nil {
-		return fmt.Errorf("read what the cluster knows of claim %s: %w", opts.ClaimName, err)
+		return fmt.Errorf("read what the cluster knows of earlier scans: %w", err)
 	}
-	if err := hand.TellKnown(r.tellKnown); err != nil {
+	if opts.Volume != nil {
+		r.shelf = newShelf(opts.Volume, fmt.Sprintf("%s-w%d", opts.Job, opts.Worker))
+		r.tidy(work)
+		defer r.leave(work)
+	}
+	if err := r.tell(); err != nil {
 		return err
 	}
-	log.Info("ready", "claim", opts.ClaimName, "knownReports", len(r.known), "doneBefore", len(r.inventory.entries))
+	log.Info("ready", "claims", opts.Claims, "knownReports", len(r.known), "doneBefore", len(r.inventory.entries))
 
 	if err := hand.Follow(ctx, r.handler(work), func() error { return r.flushIfDue(work) }); err != nil {
 		return err
 	}
 	// The scanner is gone: what it left is all there will ever be.
 	return errors.Join(hand.Next(r.handler(work)), r.flush(work))
+}
+
+// tell gives the scanner what the API knows. A container that was started anew in its pod finds that
+// its scanner was told: the images in hand are then no deaths of a scanner.
+func (r *Reporter) tell() error {
+	told, ok, err := r.hand.Told()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return r.hand.TellKnown(r.tellKnown)
+	}
+	r.inventory.attempts, r.inventory.death = told.Attempts, told.Death
+	return nil
 }
 
 // withGrace returns a context that outlives ctx by grace.
@@ -139,8 +168,14 @@ func (r *Reporter) handle(ctx context.Context, e handover.Event) error {
 
 // entry stores a target's result, if it has one, and its outcome.
 func (r *Reporter) entry(ctx context.Context, e handover.Event) error {
-	if e.Folder == "" || r.hand.Acked(handover.Ack{Folder: e.Folder}) {
+	if answer, ok := r.hand.Answered(e.Folder); ok {
+		return r.entryAgain(e, answer)
+	}
+	if e.Folder == "" {
 		r.inventory.entry(e.Path, e.Outcome, e.Report)
+		if e.Outcome == v1alpha1.EntryUnchanged && e.Volume == handover.NoVolume {
+			r.share(ctx, e.Report)
+		}
 		return nil
 	}
 	ack := handover.Ack{Folder: e.Folder}
@@ -156,6 +191,18 @@ func (r *Reporter) entry(ctx context.Context, e handover.Event) error {
 		ack.Error = err.Error()
 	}
 	return r.hand.Ack(ack)
+}
+
+// entryAgain repeats the entry of a result that was answered before this container was started
+// anew in its pod, and whose folder the scanner may have removed.
+func (r *Reporter) entryAgain(e handover.Event, answer handover.Ack) error {
+	at, err := r.holderOf(e)
+	if err != nil || answer.Error != "" {
+		r.inventory.entry(e.Path, v1alpha1.EntryFailed, "")
+		return nil
+	}
+	r.inventory.entry(e.Path, e.Outcome, at.subject.Name())
+	return nil
 }
 
 func (r *Reporter) flushIfDue(ctx context.Context) error {

@@ -5,10 +5,8 @@ package reporter
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"strconv"
 	"strings"
@@ -17,37 +15,42 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
+	"github.com/sifscan/sifscan-operator/node-agent/reporter/tree"
 )
 
-// maxReportFile bounds the report.json that is read; what is kept of it is report.MaxBytes.
-const maxReportFile = 1 << 20
-
-// store writes one result: first the ScanReport, then its artifacts, which it owns. Two writes
-// an image is the least there is: the ConfigMap's name is known before it exists, so the report
-// can speak of it at once. A pod that dies between the two has not written an entry for the image
-// into the inventory, and the next pod opens the image again (see tellKnown).
+// store writes one result: to the volume for documents where there is one, then the ScanReport,
+// then the ConfigMap with its documents, which it owns. Two writes to the API an image is the least
+// there is: the ConfigMap's name is known before it exists, so the report can speak of it at once.
+// A pod that dies in between has not written an entry for the image into the inventory, and the
+// next pod opens the image again (see tellKnown).
 func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) {
-	result, err := r.hand.Open(e.Folder)
+	files, err := r.hand.Open(e.Folder)
 	if err != nil {
 		return "", err
 	}
-	defer result.Close()
-	body, err := readReport(result)
+	defer files.Close()
+	said, err := readReport(files)
 	if err != nil {
 		return "", err
 	}
-	want := r.scanReport(e, body)
-	if r.opts.MaxFindings != nil {
-		report.Keep(&want.Report, *r.opts.MaxFindings)
+	want, place, err := r.scanReport(e, said)
+	if err != nil {
+		return "", err
 	}
-	artifacts := r.collect(result, want)
-	if err := r.calls.retry(ctx, func(ctx context.Context) error { return r.writeReport(ctx, want) }); err != nil {
+	have, err := r.stored(ctx, want)
+	if err != nil {
+		return "", fmt.Errorf("read ScanReport %s: %w", want.Name, err)
+	}
+	if r.sameFailure(have, want) {
+		return want.Name, nil
+	}
+	artifacts := r.keep(ctx, &result{files: files, want: want, place: place}, have)
+	if err := r.calls.retry(ctx, func(ctx context.Context) error { return r.writeReport(ctx, want, &have) }); err != nil {
 		return "", fmt.Errorf("write ScanReport %s: %w", want.Name, err)
 	}
 	r.known[want.Name] = knownReport{
@@ -70,33 +73,87 @@ func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) 
 	return want.Name, nil
 }
 
+// keep cuts the report to what the API stores of it, and keeps the rest where the SIFScan says. It
+// returns the ConfigMap to create; nil where there is none.
+func (r *Reporter) keep(ctx context.Context, res *result, have *v1alpha1.ScanReport) *corev1.ConfigMap {
+	seen := r.seen(ctx, have, res.place)
+	seen.Apply(&res.want.Report)
+	res.want.Annotations[v1alpha1.AnnotationStore] = r.opts.store()
+	res.all = res.want.DeepCopy()
+	report.Keep(&res.want.Report, min(r.opts.MaxFindings, report.MaxFindings))
+	if text := seen.Remember(&res.all.Report, &res.want.Report); text != "" {
+		res.want.Annotations[v1alpha1.AnnotationFirstSeen] = text
+	}
+	res.want.Report.Artifacts = nil
+	switch r.opts.Artifacts {
+	case v1alpha1.ArtifactsVolume:
+		r.keepOnVolume(ctx, res)
+	case v1alpha1.ArtifactsConfigMap:
+		return r.collect(res.files, res.want)
+	}
+	return nil
+}
+
+// stored returns the report that is stored under a report's name; nil where there is none.
+func (r *Reporter) stored(ctx context.Context, want *v1alpha1.ScanReport) (*v1alpha1.ScanReport, error) {
+	if _, known := r.known[want.Name]; !known {
+		return nil, nil
+	}
+	have := &v1alpha1.ScanReport{}
+	err := r.calls.retry(ctx, func(ctx context.Context) error {
+		err := r.api.Get(ctx, client.ObjectKeyFromObject(want), have)
+		if apierrors.IsNotFound(err) {
+			have = nil
+			return nil
+		}
+		return err
+	})
+	if err == nil && have != nil {
+		err = taken(have, want)
+	}
+	return have, err
+}
+
+// sameFailure says whether nothing came of the image but what the report says already: the
+// inventory tells when that was seen again.
+func (r *Reporter) sameFailure(have, want *v1alpha1.ScanReport) bool {
+	if have == nil || want.Report.Summary != nil || want.Report.Outcome.Reason == "" {
+		return false
+	}
+	obj := merged(have, want)
+	obj.Annotations[v1alpha1.AnnotationStore] = r.opts.store()
+	if text, ok := have.Annotations[v1alpha1.AnnotationFirstSeen]; ok {
+		obj.Annotations[v1alpha1.AnnotationFirstSeen] = text
+	}
+	obj.Report.Artifacts = have.Report.Artifacts
+	return equality.Semantic.DeepEqual(withoutTimes(have), withoutTimes(obj))
+}
+
 // readReport reads a result's report.json.
-func readReport(result *handover.Result) (*v1alpha1.ScanReport, error) {
-	f, err := result.File(handover.ReportFile, maxReportFile)
+func readReport(files *handover.Result) (*v1alpha1.ScanReport, error) {
+	f, err := files.File(handover.ReportFile, report.MaxFile)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var body v1alpha1.ScanReport
-	if err := json.NewDecoder(io.LimitReader(f, maxReportFile)).Decode(&body); err != nil {
+	said, err := report.Read(f)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", handover.ReportFile, err)
 	}
-	return &body, nil
+	return said, nil
 }
 
 // scanReport makes the object from what the scanner says of the image. Name, owner and labels
-// come from this pod's own options.
-func (r *Reporter) scanReport(e handover.Event, said *v1alpha1.ScanReport) *v1alpha1.ScanReport {
+// come from this pod's own options. The place is where the image has its folder on a volume.
+func (r *Reporter) scanReport(e handover.Event, said *v1alpha1.ScanReport) (*v1alpha1.ScanReport, tree.Place, error) {
+	at, err := r.holderOf(e)
+	if err != nil {
+		return nil, nil, err
+	}
 	body := &said.Report
 	report.Bound(body)
-	body.Target.ClaimName = r.opts.ClaimName
+	body.Target.ClaimName = at.claim
 	body.Scanner.Engine = r.opts.Engine
-	subject := report.Subject{
-		ClaimUID:  r.opts.ClaimUID,
-		Path:      path.Join(r.opts.SubPath, e.Path),
-		Engine:    r.opts.Engine,
-		ScanTypes: r.opts.ScanTypes,
-	}
 	annotations := report.Annotations(body)
 	annotations[v1alpha1.AnnotationRun] = r.opts.Run
 	if fixable := said.Annotations[v1alpha1.AnnotationFixable]; report.ValidFixable(fixable) {
@@ -108,35 +165,31 @@ func (r *Reporter) scanReport(e handover.Event, said *v1alpha1.ScanReport) *v1al
 	if e.Outcome == v1alpha1.EntryScanned && len(e.Identity) <= maxIdentity {
 		annotations[v1alpha1.AnnotationIdentity] = e.Identity
 	}
+	if at.claim != "" {
+		at.labels[v1alpha1.LabelOwnerUID] = strconv.FormatInt(body.Target.UID, 10)
+	}
+	at.labels[v1alpha1.LabelEngine] = r.opts.Engine
+	at.labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
+	name := at.subject.Name()
 	return &v1alpha1.ScanReport{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: r.opts.Namespace,
-			Name:      subject.Name(),
-			Labels: map[string]string{
-				v1alpha1.LabelClaim:     v1alpha1.LabelValue(r.opts.ClaimName),
-				v1alpha1.LabelEngine:    r.opts.Engine,
-				v1alpha1.LabelOwnerUID:  strconv.FormatInt(body.Target.UID, 10),
-				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
-			},
-			Annotations: annotations,
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: "v1",
-				Kind:       "PersistentVolumeClaim",
-				Name:       r.opts.ClaimName,
-				UID:        types.UID(r.opts.ClaimUID),
-			}},
+			Namespace:       r.opts.Namespace,
+			Name:            name,
+			Labels:          at.labels,
+			Annotations:     annotations,
+			OwnerReferences: []metav1.OwnerReference{at.owner},
 		},
 		Report: *body,
-	}
+	}, tree.PlaceOf(at.claim, at.subject.Path, name), nil
 }
 
 // maxIdentity bounds the annotation: four numbers and three hashes.
 const maxIdentity = 256
 
-// writeReport creates the report, or updates it in place. On return want holds the object's UID.
-func (r *Reporter) writeReport(ctx context.Context, want *v1alpha1.ScanReport) error {
-	_, exists := r.known[want.Name]
-	if !exists {
+// writeReport creates the report, or updates have in place, which is nil where none is known. On
+// return want holds the object's UID.
+func (r *Reporter) writeReport(ctx context.Context, want *v1alpha1.ScanReport, have **v1alpha1.ScanReport) error {
+	if *have == nil {
 		obj := want.DeepCopy()
 		err := r.api.Create(ctx, obj)
 		if err == nil {
@@ -145,30 +198,40 @@ func (r *Reporter) writeReport(ctx context.Context, want *v1alpha1.ScanReport) e
 		if !apierrors.IsAlreadyExists(err) {
 			return err
 		}
+		there := &v1alpha1.ScanReport{}
+		if err := r.api.Get(ctx, client.ObjectKeyFromObject(want), there); err != nil {
+			return again(err)
+		}
+		if err := taken(there, want); err != nil {
+			return err
+		}
+		*have = there
 	}
-	have := &v1alpha1.ScanReport{}
-	err := r.api.Get(ctx, types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, have)
-	if apierrors.IsNotFound(err) {
-		delete(r.known, want.Name)
-		return errors.Join(errAgain, err)
+	want.UID = (*have).UID
+	seen := report.Seen{}
+	seen.Learn(*have)
+	seen.Apply(&want.Report)
+	err := again(r.api.Update(ctx, merged(*have, want)))
+	if errors.Is(err, errAgain) {
+		*have = nil
 	}
-	if err != nil {
-		return err
-	}
-	if have.Report.Target.Path != want.Report.Target.Path && !sameFile(have, want) {
-		return &refused{fmt.Sprintf("its name is taken by the report of %s; delete that report", have.Report.Target.Path)}
-	}
-	want.UID = have.UID
-	report.KeepFirstSeen(&want.Report, &have.Report)
-	obj := merged(have, want)
-	if equality.Semantic.DeepEqual(withoutTimes(have), withoutTimes(obj)) && have.Report.Outcome.Reason != "" {
-		return nil // the same failure again: the inventory says when it was seen
-	}
-	err = r.api.Update(ctx, obj)
-	if apierrors.IsConflict(err) {
+	return err
+}
+
+// again marks the answers that mean: look again at what is there.
+func again(err error) error {
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return errors.Join(errAgain, err)
 	}
 	return err
+}
+
+// taken says whether a report's name is that of another image's.
+func taken(have, want *v1alpha1.ScanReport) error {
+	if have.Report.Target.Path == want.Report.Target.Path || sameFile(have, want) {
+		return nil
+	}
+	return &refused{fmt.Sprintf("its name is taken by the report of %s; delete that report", have.Report.Target.Path)}
 }
 
 // sameFile says whether two reports of one name are about one file that users see at another
@@ -187,7 +250,7 @@ func merged(have, want *v1alpha1.ScanReport) *v1alpha1.ScanReport {
 		delete(obj.Annotations, key)
 	}
 	obj.Annotations = withAll(obj.Annotations, want.Annotations)
-	obj.OwnerReferences = want.OwnerReferences
+	obj.OwnerReferences = withOwners(have.OwnerReferences, want.OwnerReferences)
 
 	before, _ := splitArtifacts(have.Annotations[v1alpha1.AnnotationArtifacts])
 	after, _ := splitArtifacts(want.Annotations[v1alpha1.AnnotationArtifacts])

@@ -15,10 +15,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
+	"github.com/sifscan/sifscan-operator/node-agent/registry"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
 	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
 	"github.com/sifscan/sifscan-operator/node-agent/volume"
@@ -54,25 +56,36 @@ func describe(r *v1alpha1.Report, info rootfs.Info) {
 	for _, s := range info.Signatures {
 		img.Signatures = append(img.Signatures, strings.TrimSpace(s.Fingerprint+" "+s.Signs))
 	}
-	for k, v := range info.Labels {
-		if img.Labels == nil {
-			img.Labels = make(map[string]string, len(info.Labels))
-		}
-		img.Labels[printable.Escape(k)] = printable.Escape(v)
-	}
+	img.Labels = escaped(info.Labels)
 	r.Image = img
+}
+
+// escaped labels are safe to print; nil where there are none.
+func escaped(labels map[string]string) map[string]string {
+	if len(labels) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(labels))
+	for k, v := range labels {
+		out[printable.Escape(k)] = printable.Escape(v)
+	}
+	return out
 }
 
 // found takes over what the engine found. What it could not read makes the coverage partial.
 func (r *Result) found(f *engine.Result) {
-	r.Documents = f.Documents
+	r.Documents, r.engine = f.Documents, f
 	r.Report.Scanner.Version = f.EngineVersion
 	if f.OS.Known() {
 		r.Report.OS = &v1alpha1.ReportOS{Family: f.OS.Family, Version: f.OS.Version, Name: f.OS.Name}
 	}
 	r.Report.Summary = &v1alpha1.Summary{Packages: int32(engine.Distinct(f.Packages)), NotAssessed: int32(f.NotAssessed)}
-	if f.Database != nil || f.Findings != nil {
+	if f.Assessed() {
 		r.matched(f)
+	}
+	if f.Secrets != nil {
+		r.Report.Summary.Secrets = ptr.To(int32(len(f.Secrets)))
+		r.Report.Findings = append(r.Report.Findings, report.Secrets(f.Secrets, r.Report.ObservedAt)...)
 	}
 	if db := f.Database; db != nil {
 		r.Report.Scanner.Database = &v1alpha1.ReportDatabase{Digest: db.Digest}
@@ -124,6 +137,7 @@ func explain(err error) (reason, message string) {
 	var fromImage *rootfs.Error
 	var fromVolume *volume.Error
 	var fromEngine *engine.Error
+	var fromRegistry *registry.Error
 	switch {
 	case errors.As(err, &fromImage):
 		return fromImage.Reason, printable.Escape(fromImage.Message)
@@ -131,6 +145,8 @@ func explain(err error) (reason, message string) {
 		return fromVolume.Reason, fromVolume.Message
 	case errors.As(err, &fromEngine):
 		return string(fromEngine.Reason), fromEngine.Error()
+	case errors.As(err, &fromRegistry):
+		return fromRegistry.Reason, printable.Escape(fromRegistry.Error())
 	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.ETIMEDOUT):
 		return v1alpha1.ReasonBackendUnreachable, "the volume's storage failed: " + printable.Escape(err.Error())
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/execution"
 	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
-	"github.com/sifscan/sifscan-operator/node-agent/volume"
 )
 
 // Tmp is where images are extracted for engines that need a directory, and where those write.
@@ -30,22 +28,19 @@ type Tmp struct {
 const leastTmp = 1 << 20
 
 // provide gives an executed engine its directory and its budget, and returns what takes them away again.
-func (s *Scanner) provide(ctx context.Context, e engine.Executed, img *rootfs.Image, file *volume.File, t *engine.Target) (release func(), err error) {
+func (s *Scanner) provide(ctx context.Context, e engine.Executed, img opened, t *engine.Target) (release func(), err error) {
 	if err := e.Ready(ctx); err != nil {
 		return nil, err
 	}
-	w, err := execution.NewWorkspace(s.Tmp.Dir)
-	if err != nil {
-		return nil, err
-	}
-	release = func() {
-		if err := w.Remove(); err != nil {
-			s.Log.Error(err, "what a scan wrote could not be removed", "directory", w.Dir)
+	release = func() {}
+	if img.work == "" {
+		if img.work, release, err = s.workspace(); err != nil {
+			return nil, err
 		}
 	}
-	t.Budget = engine.Budget{Dir: w.Dir, Tmp: s.Tmp.Limit, Memory: execution.MemoryBudget(w.Dir, s.Tmp.Limit), CPUs: runtime.GOMAXPROCS(0)}
+	t.Budget = engine.Budget{Dir: img.work, Tmp: s.Tmp.Limit, Memory: execution.MemoryBudget(img.work, s.Tmp.Limit), CPUs: runtime.GOMAXPROCS(0)}
 	if e.NeedsDirectory() {
-		if err := s.extract(ctx, img, file, t); err != nil {
+		if err := s.extract(ctx, img, t); err != nil {
 			release()
 			return nil, err
 		}
@@ -53,54 +48,57 @@ func (s *Scanner) provide(ctx context.Context, e engine.Executed, img *rootfs.Im
 	return release, nil
 }
 
+// workspace makes a directory for one scan.
+func (s *Scanner) workspace() (dir string, release func(), err error) {
+	w, err := execution.NewWorkspace(s.Tmp.Dir)
+	if err != nil {
+		return "", nil, err
+	}
+	return w.Dir, func() {
+		if err := w.Remove(); err != nil {
+			s.Log.Error(err, "what a scan wrote could not be removed", "directory", w.Dir)
+		}
+	}, nil
+}
+
 // extract makes the directory that the engine reads, or finds that the image is one.
-func (s *Scanner) extract(ctx context.Context, img *rootfs.Image, file *volume.File, t *engine.Target) (err error) {
-	if file.Info().Kind == volume.Sandbox {
-		t.Directory, err = directory(file)
-		return err
+func (s *Scanner) extract(ctx context.Context, img opened, t *engine.Target) (err error) {
+	if img.directory != nil {
+		if t.Directory, err = img.directory(); err != nil {
+			return err
+		}
+		return s.leave(t, img.spent)
 	}
 	t.Directory = filepath.Join(t.Budget.Dir, "rootfs")
 	sizes, err := img.Extract(ctx, t.Directory, rootfs.ExtractOptions{Limit: s.Tmp.Limit})
 	if err != nil {
 		return err
 	}
+	return s.leave(t, sizes.Disk)
+}
+
+// leave leaves the engine what an image of so many bytes does not take.
+func (s *Scanner) leave(t *engine.Target, spent int64) error {
 	if s.Tmp.Limit == 0 {
 		return nil
 	}
-	if t.Budget.Tmp = s.Tmp.Limit - sizes.Disk; t.Budget.Tmp < leastTmp {
+	if t.Budget.Tmp = s.Tmp.Limit - spent; t.Budget.Tmp < leastTmp {
 		return &rootfs.Error{Reason: rootfs.ReasonTmpTooSmall, Message: fmt.Sprintf(
-			"the extracted image leaves no room for the engine: raise spec.tmp.sizeLimit (--tmp-limit) to %dMi at least", (sizes.Disk+64<<20)>>20)}
+			"the extracted image leaves no room for the engine: raise spec.tmp.sizeLimit (--tmp-limit) to %dMi at least", (spent+64<<20)>>20)}
 	}
 	return nil
 }
 
-// directory is the path of a sandbox that is open. An engine is given a path: what it leads to must be what was opened.
-func directory(file *volume.File) (string, error) {
-	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", file.Descriptor().Fd()))
-	if err != nil {
-		return "", err
-	}
-	opened, err := file.Descriptor().Stat()
-	if err != nil {
-		return "", err
-	}
-	named, err := os.Lstat(path)
-	if err != nil || !os.SameFile(opened, named) {
-		return "", &rootfs.Error{Reason: rootfs.ReasonChanging, Message: "the sandbox was moved while it was read"}
-	}
-	return path, nil
-}
-
-// scanWith runs an engine that is executed, and tells whether the sandbox it read is still the one that was opened.
-func (s *Scanner) scanWith(ctx context.Context, e engine.Executed, img *rootfs.Image, file *volume.File, t engine.Target) (*engine.Result, error) {
-	release, err := s.provide(ctx, e, img, file, &t)
+// scanWith runs an engine that is executed, and tells whether the directory it read is still the one that was opened.
+func (s *Scanner) scanWith(ctx context.Context, e engine.Executed, img opened, t engine.Target) (*engine.Result, error) {
+	release, err := s.provide(ctx, e, img, &t)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	found, err := e.Scan(ctx, t)
-	if file.Info().Kind == volume.Sandbox {
-		if _, moved := directory(file); moved != nil {
+	if img.directory != nil {
+		if _, moved := img.directory(); moved != nil {
 			return nil, errors.Join(moved, err)
 		}
 	}

@@ -6,8 +6,8 @@
 package scan
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -18,9 +18,8 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/registry"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
-	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
-	"github.com/sifscan/sifscan-operator/node-agent/volume"
 )
 
 // Scanner scans one image after the other with one engine.
@@ -37,10 +36,16 @@ type Scanner struct {
 	Types []engine.ScanType
 	// ExcludeDirs are directories of every image that are not entered.
 	ExcludeDirs []string
-	// Formats of the documents to make.
+	// Formats of the documents to make about what is in the image.
 	Formats []engine.Format
-	// Tmp is needed by engines that are executed.
+	// Reports are the documents to make about what was found.
+	Reports []report.Format
+	// Tmp is needed by engines that are executed, and for images in registries.
 	Tmp Tmp
+	// Registry is where images come from that are named by reference.
+	Registry *registry.Client
+	// Policy that images are judged by; nil: none.
+	Policy *v1alpha1.Policy
 	// Timeout of one image. Zero: none.
 	Timeout time.Duration
 	// Now is the clock.
@@ -50,8 +55,7 @@ type Scanner struct {
 
 // Result is what came of one image. There always is one: a failure is a result with a reason.
 type Result struct {
-	// Path relative to the volume, raw bytes.
-	Path      string
+	Place
 	Outcome   v1alpha1.EntryOutcome
 	Report    v1alpha1.Report
 	Documents map[string][]byte
@@ -61,83 +65,69 @@ type Result struct {
 	Types []string
 	// Policy is the verdict of the engine's own policy, as in engine.Result.
 	Policy string
+	// Judged is the verdict of the scanner's policy; empty without one.
+	Judged metav1.ConditionStatus
 	// Identity of the file when it was scanned; empty unless the outcome is scanned.
 	Identity string
+	// engine is what the engine said, until the documents are made of it.
+	engine *engine.Result
 }
 
-// Image scans the image at path on a volume.
-func (s *Scanner) Image(ctx context.Context, root *volume.Root, t volume.Target) *Result {
+// scan scans one target.
+func (s *Scanner) scan(ctx context.Context, t target) *Result {
 	start := s.Now()
-	r := s.newResult(root, t.Path, t.Info, start)
+	r := s.newResult(t.place(), t.about(), start)
 	if s.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, errTimeout)
 		defer cancel()
 	}
-	err := s.open(ctx, root, t, r)
+	err := s.guard(r, func() error { return t.scan(ctx, s, r) })
 	r.Report.Scanner.Duration = &metav1.Duration{Duration: s.Now().Sub(start).Round(time.Millisecond)}
 	if err != nil {
 		r.fail(ctx, err, s.Timeout)
 	}
+	if err := s.guard(r, func() error { return r.document(s.Reports) }); err != nil {
+		r.fail(ctx, err, s.Timeout)
+	}
+	r.judge(s.Policy)
 	return r
 }
 
-// Failure is the result of a target that could not be opened.
-func (s *Scanner) Failure(root *volume.Root, path string, info volume.Info, reason, message string) *Result {
-	r := s.newResult(root, path, info, s.Now())
+// failed is the result of something that could not be opened.
+func (s *Scanner) failed(at Place, about v1alpha1.ReportTarget, reason, message string) *Result {
+	r := s.newResult(at, about, s.Now())
 	r.set(reason, message)
 	return r
 }
 
-var errTimeout = errors.New("the image's time is up")
-
-func (s *Scanner) newResult(root *volume.Root, path string, info volume.Info, now time.Time) *Result {
+func (s *Scanner) newResult(at Place, about v1alpha1.ReportTarget, now time.Time) *Result {
 	return &Result{
-		Path:    path,
+		Place:   at,
 		Outcome: v1alpha1.EntryScanned,
 		Types:   s.ScanTypes(),
 		Report: v1alpha1.Report{
-			Target:     targetOf(root.UserPath(path), info),
+			Target:     about,
 			Scanner:    v1alpha1.ReportScanner{Engine: s.Engine.Name(), Version: s.EngineVersion},
 			ObservedAt: metav1.NewTime(now),
 		},
 	}
 }
 
-// open scans the image into r. A panic while hostile content is parsed fails this image alone.
-func (s *Scanner) open(ctx context.Context, root *volume.Root, t volume.Target, r *Result) (err error) {
+// guard runs a part of a scan. A panic while hostile content is parsed or written fails this target alone.
+func (s *Scanner) guard(r *Result, part func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.Log.Error(nil, "panic while an image was read", "path", r.Report.Target.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = &engine.Error{Reason: v1alpha1.ReasonEngineFailed, Message: "the agent has a defect that this image brings out; please report it with the agent's log"}
 		}
 	}()
-	file, err := root.Open(t.Path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	r.Report.Target = targetOf(root.UserPath(t.Path), file.Info())
-
-	img, err := rootfs.OpenFile(file.Descriptor())
-	if err != nil {
-		return err
-	}
-	defer img.Close()
-	describe(&r.Report, img.Info())
-	err = s.read(ctx, img, file, r)
-	r.Report.Scanner.BytesRead = img.BytesRead()
-	if !file.Unchanged() {
-		return &rootfs.Error{Reason: rootfs.ReasonChanging, Message: "the image was modified while it was read"}
-	}
-	if id := volume.Identity(file.Info()); err == nil && id != "" {
-		r.Identity = id + ":" + s.settings()
-	}
-	return err
+	return part()
 }
 
 // read runs the engine over the image's root file system.
-func (s *Scanner) read(ctx context.Context, img *rootfs.Image, file *volume.File, r *Result) error {
+func (s *Scanner) read(ctx context.Context, img opened, r *Result) error {
+	defer func() { r.Report.Scanner.BytesRead = img.BytesRead() }()
 	fsys, err := img.FS(ctx)
 	if err != nil {
 		return err
@@ -145,15 +135,16 @@ func (s *Scanner) read(ctx context.Context, img *rootfs.Image, file *volume.File
 	target := engine.Target{
 		Root:         fsys,
 		DisplayName:  r.Report.Target.Path,
-		Architecture: img.Info().Architecture,
+		Architecture: cmp.Or(img.architecture, img.Info().Architecture),
 		ScanTypes:    s.Types,
 		ExcludeDirs:  s.ExcludeDirs,
 		Formats:      s.Formats,
 		CreatedAt:    r.Report.ObservedAt.Time,
+		Repository:   img.repository,
 	}
 	var found *engine.Result
 	if executed, ok := s.Engine.(engine.Executed); ok {
-		found, err = s.scanWith(ctx, executed, img, file, target)
+		found, err = s.scanWith(ctx, executed, img, target)
 	} else {
 		found, err = s.Engine.Scan(ctx, target)
 	}
@@ -181,6 +172,9 @@ func (s *Scanner) settings() string {
 	}
 	for _, f := range s.Formats {
 		asked = append(asked, string(f))
+	}
+	for _, f := range s.Reports {
+		asked = append(asked, "report="+string(f))
 	}
 	return settings(s.Engine.Name(), s.EngineVersion, s.Database, asked)
 }

@@ -95,18 +95,18 @@ func newSink() *sink {
 }
 
 func (s *sink) Listed(n int) error { s.total = n; return nil }
-func (s *sink) Begin(p string) error {
-	s.begun = append(s.begun, p)
+func (s *sink) Begin(p scan.Place) error {
+	s.begun = append(s.begun, p.Name)
 	if s.onBegin != nil {
-		s.onBegin(p)
+		s.onBegin(p.Name)
 	}
 	return nil
 }
-func (s *sink) Note(p string, o v1alpha1.EntryOutcome, report string) error {
-	s.notes[p], s.reports[p] = o, report
+func (s *sink) Note(p scan.Place, o v1alpha1.EntryOutcome, report string) error {
+	s.notes[p.Name], s.reports[p.Name] = o, report
 	return nil
 }
-func (s *sink) Deliver(_ context.Context, r *scan.Result) error { s.results[r.Path] = r; return nil }
+func (s *sink) Deliver(_ context.Context, r *scan.Result) error { s.results[r.Name] = r; return nil }
 func (s *sink) Finish(context.Context) error                    { s.finished = true; return nil }
 
 // reasons are the reasons of the results, by path.
@@ -185,7 +185,7 @@ func TestAnImageThatTheClusterKnowsIsNotOpened(t *testing.T) {
 	}
 	name := report.Subject{ClaimUID: "claim", Path: "sub/a.sif", Engine: native.Name, ScanTypes: []string{"pkg"}}.Name()
 	known := &handover.Knowledge{
-		Volume:  handover.KnownVolume{ClaimUID: "claim", SubPath: "sub"},
+		Volumes: []handover.KnownVolume{{ClaimUID: "claim", SubPath: "sub"}},
 		Reports: map[string]string{name: first.results["a.sif"].Identity},
 	}
 	second := newSink()

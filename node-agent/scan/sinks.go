@@ -40,14 +40,14 @@ func NewFolderSink(dir string, out io.Writer) (*FolderSink, error) {
 func (f *FolderSink) Listed(int) error { return nil }
 
 // Begin does nothing.
-func (f *FolderSink) Begin(string) error { return nil }
+func (f *FolderSink) Begin(Place) error { return nil }
 
 // Finish does nothing: results are complete when they are delivered.
 func (f *FolderSink) Finish(context.Context) error { return nil }
 
 // Note writes a line about a path without a result.
-func (f *FolderSink) Note(path string, outcome v1alpha1.EntryOutcome, _ string) error {
-	_, err := fmt.Fprintf(f.Out, "%s  %s\n", path, outcome)
+func (f *FolderSink) Note(p Place, outcome v1alpha1.EntryOutcome, _ string) error {
+	_, err := fmt.Fprintf(f.Out, "%s  %s\n", p.Name, outcome)
 	return err
 }
 
@@ -70,11 +70,8 @@ func (f *FolderSink) Deliver(_ context.Context, r *Result) error {
 	default:
 		what = fmt.Sprintf("%d packages, no operating system recognised", r.Report.Summary.Packages)
 	}
-	if c := r.Counted; c != nil {
-		what += fmt.Sprintf("; %d critical, %d high, %d medium, %d low, %d of unknown severity", c.Critical, c.High, c.Medium, c.Low, c.Unknown)
-	}
-	if r.Policy != "" {
-		what += "; " + r.Policy
+	if more := r.line(); more != "" {
+		what += "; " + more
 	}
 	_, err := fmt.Fprintf(f.Out, "%s  %s  (%s/%s)\n", r.Report.Target.Path, what, f.Dir, name)
 	return err
@@ -105,27 +102,33 @@ func (h *HandoverSink) Listed(total int) error {
 }
 
 // Begin blames a death from here on on the target.
-func (h *HandoverSink) Begin(path string) error {
-	return h.Hand.Tell(handover.Event{Type: handover.EventBegun, Path: path})
+func (h *HandoverSink) Begin(p Place) error {
+	return h.Hand.Tell(p.event(handover.Event{Type: handover.EventBegun}))
 }
 
 // Note tells the outcome of a path without a result.
-func (h *HandoverSink) Note(path string, outcome v1alpha1.EntryOutcome, report string) error {
-	return h.Hand.Tell(handover.Event{Type: handover.EventEntry, Path: path, Outcome: outcome, Report: report})
+func (h *HandoverSink) Note(p Place, outcome v1alpha1.EntryOutcome, report string) error {
+	return h.Hand.Tell(p.event(handover.Event{Type: handover.EventEntry, Outcome: outcome, Report: report}))
+}
+
+// event is e about the place.
+func (p Place) event(e handover.Event) handover.Event {
+	e.Path, e.Volume = p.Name, p.Volume
+	if file := printable.Escape(p.Path); file != p.Name {
+		e.File = file
+	}
+	return e
 }
 
 // Deliver renames the result into place, tells the reporter, and waits while too many are not stored yet.
 func (h *HandoverSink) Deliver(ctx context.Context, r *Result) error {
-	path := printable.Escape(r.Path)
 	h.count++
-	folder := fmt.Sprintf("%06d-%s", h.count, FolderName(path))
+	folder := fmt.Sprintf("%06d-%s", h.count, FolderName(r.Name))
 	if err := r.writeFolder(h.Dir, folder); err != nil {
 		return fmt.Errorf("write the result of %s: %w", r.Report.Target.Path, err)
 	}
 	h.pending = append(h.pending, folder)
-	err := h.Hand.Tell(handover.Event{
-		Type: handover.EventEntry, Path: path, Outcome: r.Outcome, Folder: folder, Identity: r.Identity,
-	})
+	err := h.Hand.Tell(r.event(handover.Event{Type: handover.EventEntry, Outcome: r.Outcome, Folder: folder, Identity: r.Identity}))
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,8 @@ type Kind int
 const (
 	// Regular is an image in one file.
 	Regular Kind = iota
-	// Sandbox is an image unpacked into a directory, which holds a directory named .singularity.d.
+	// Sandbox is a directory: an image unpacked into one, which holds a directory named .singularity.d, or one that was
+	// asked for as it is.
 	Sandbox
 )
 

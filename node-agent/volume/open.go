@@ -17,13 +17,29 @@ type File struct {
 // Open opens the image at p, a path relative to the volume (Root.Relative makes one from what users write). Links are followed
 // while they stay on the volume; an absolute one stays when it begins with the volume's mount path. Only regular files
 // and sandbox directories are opened. Errors are of type *Error.
-func (r *Root) Open(p string) (*File, error) {
+func (r *Root) Open(p string) (*File, error) { return r.open(p, r.accept) }
+
+// OpenDirectory opens the directory at p as Open does, whatever it holds.
+func (r *Root) OpenDirectory(p string) (*File, error) {
+	return r.open(p, func(p string, found *located) error {
+		switch {
+		case !isDir(&found.st):
+			return &Error{Reason: ReasonNoTargets, Path: p, Message: "is not a directory"}
+		case found.st.Dev != r.dev && isKernelFile(found.fd):
+			return &Error{Reason: ReasonUnsupported, Path: p, Message: "a directory of the kernel (/proc, /sys)"}
+		}
+		return nil
+	})
+}
+
+// open opens what is at p if it is accepted.
+func (r *Root) open(p string, accept func(string, *located) error) (*File, error) {
 	found, err := r.lookup(p)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(found.fd)
-	if err := r.accept(p, &found); err != nil {
+	if err := accept(p, &found); err != nil {
 		return nil, err
 	}
 	flags := unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK

@@ -23,6 +23,9 @@ type Spec struct {
 	// a target if it is a sandbox image, else it is searched. What a pattern or a directory yields must also have one of
 	// FileNames.
 	Paths []string
+	// Files are paths relative to the volume that stand for themselves, whatever characters are in them; otherwise as Paths,
+	// which are then not defaulted. Root.Relative makes them.
+	Files []string
 	// Exclude are patterns for what not to visit; a directory that matches is not entered. They are compared with paths
 	// as they are on the volume, after links. A file in Paths is not affected.
 	Exclude []string
@@ -71,7 +74,7 @@ type plan struct {
 	exclude   *tree
 	fileNames []string
 	limits    Limits
-	wanted    []string // Paths as given or defaulted, for messages
+	wanted    []string // Paths as given or defaulted, and Files, for messages
 }
 
 // pattern is one alternative of a path with wildcards.
@@ -82,11 +85,12 @@ type pattern struct {
 
 // compile checks spec. Errors are of type *Error, with the reason InvalidSpec.
 func compile(mountPath string, spec Spec) (plan, error) {
-	p := plan{exclude: &tree{}, limits: spec.Limits.withDefaults(), wanted: spec.Paths}
-	if len(p.wanted) == 0 {
-		p.wanted = []string{"**"}
+	paths := spec.Paths
+	if len(paths)+len(spec.Files) == 0 {
+		paths = []string{"**"}
 	}
-	for i, given := range p.wanted {
+	p := plan{exclude: &tree{}, limits: spec.Limits.withDefaults(), wanted: slices.Concat(paths, spec.Files), exact: slices.Clone(spec.Files)}
+	for i, given := range paths {
 		lists, err := segmentsOf(mountPath, given)
 		if err != nil {
 			return plan{}, invalid("paths", i, given, err)

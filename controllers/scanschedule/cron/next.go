@@ -20,8 +20,8 @@ func (s *Schedule) Next(t time.Time) time.Time {
 	if s.elapsed {
 		return s.nextElapsed(t)
 	}
-	loc := t.Location()
-	// A day earlier: a jump may push the end of one day into the next, or over it (Apia, 2011).
+	clock := newClock(t)
+	// Two days earlier: a jump may push the end of one day into the next, or over it (Apia, 2011).
 	year, month, day := t.AddDate(0, 0, -2).Date()
 	last := year + horizon
 	for d := date(year, month, day); d.Year() <= last; d = d.AddDate(0, 0, 1) {
@@ -29,10 +29,10 @@ func (s *Schedule) Next(t time.Time) time.Time {
 			d = date(d.Year(), d.Month()+1, 0) // the loop goes on with the first of the next month
 			continue
 		}
-		if !s.matchesDay(d.Month(), d.Day(), d.Weekday()) {
+		if !s.matchesDay(d.Month(), d.Day(), d.Weekday()) || certainlyBefore(d.AddDate(0, 0, 1), t) {
 			continue
 		}
-		if next := s.nextOfDay(d, t, loc); !next.IsZero() {
+		if next := s.nextOfDay(d, t, clock); !next.IsZero() {
 			return next
 		}
 	}
@@ -44,13 +44,16 @@ func date(year int, month time.Month, day int) time.Time {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
+// farthest is more than any zone's distance from UTC, and than any jump of a clock.
+const farthest = 26 * time.Hour
+
+// certainlyBefore tells that every zone's clock has shown wall before t.
+func certainlyBefore(wall, t time.Time) bool { return wall.Add(farthest).Before(t) }
+
 // nextOfDay returns the first of the day's instants that is after t.
-func (s *Schedule) nextOfDay(day, t time.Time, loc *time.Location) time.Time {
-	if end := instant(day.Add(24*time.Hour), loc); end.Before(t) {
-		return time.Time{}
-	}
+func (s *Schedule) nextOfDay(day, t time.Time, clock clock) time.Time {
 	for hour := range 24 {
-		if !s.hours.has(hour) {
+		if !s.hours.has(hour) || certainlyBefore(day.Add(time.Duration(hour+1)*time.Hour), t) {
 			continue
 		}
 		for minute := range 60 {
@@ -58,7 +61,7 @@ func (s *Schedule) nextOfDay(day, t time.Time, loc *time.Location) time.Time {
 				continue
 			}
 			wall := day.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
-			if at := instant(wall, loc); at.After(t) {
+			if at := clock.instant(wall); at.After(t) {
 				return at
 			}
 		}
@@ -66,8 +69,31 @@ func (s *Schedule) nextOfDay(day, t time.Time, loc *time.Location) time.Time {
 	return time.Time{}
 }
 
-// instant returns when a clock in loc first shows what wall shows in UTC; where it never does, the
+// clock is a wall clock that knows for how long it does not jump: asking a zone is the cost of a
+// search, and it jumps twice a year.
+type clock struct {
+	zone       *time.Location
+	offset     time.Duration
+	start, end time.Time // zero: no jump on that side
+}
+
+func newClock(t time.Time) clock {
+	_, offset := t.Zone()
+	start, end := t.ZoneBounds()
+	return clock{t.Location(), time.Duration(offset) * time.Second, start, end}
+}
+
+// instant returns when the clock first shows what wall shows in UTC; where it never does, the
 // first instant after the jump.
+func (c clock) instant(wall time.Time) time.Time {
+	at := wall.Add(-c.offset)
+	if (c.start.IsZero() || at.Sub(c.start) > farthest) && (c.end.IsZero() || c.end.Sub(at) > farthest) {
+		return at.In(c.zone)
+	}
+	return instant(wall, c.zone)
+}
+
+// instant is clock.instant for times near a jump.
 func instant(wall time.Time, loc *time.Location) time.Time {
 	// time.Date promises one of the offsets on either side of a change, not which.
 	guess := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), 0, 0, loc)

@@ -46,10 +46,7 @@ const (
 // packages into the binary, and its list for artifacts leaves out gemspec, deps.json, packages.config, packages.lock.json,
 // Cargo.lock and composer.
 func newRules() ([]rule, error) {
-	specs := []struct {
-		new newExtractor
-		rule
-	}{
+	return rulesOf([]spec{
 		{dpkg.New, rule{maxFile: maxStatus}},
 		{rpm.make, rule{maxFile: gib}},
 		{apk.New, rule{maxFile: maxStatus}},
@@ -72,7 +69,16 @@ func newRules() ([]rule, error) {
 		{composerInstalled.make, rule{maxFile: maxText}},
 		{rDescription.make, rule{maxFile: mib}},
 		{manifesttoml.New, rule{maxFile: maxText, check: checkTOML}},
-	}
+	})
+}
+
+// spec is a rule whose extractor is still to be made.
+type spec struct {
+	new newExtractor
+	rule
+}
+
+func rulesOf(specs []spec) ([]rule, error) {
 	rules := make([]rule, 0, len(specs))
 	for _, spec := range specs {
 		x, err := spec.new(config())

@@ -27,8 +27,9 @@ const Version = "osv-scalibr-0.5.3+1"
 
 // Engine is the native engine. It is safe for concurrent use.
 type Engine struct {
-	rules []rule
-	db    *osvdb.DB // nil: nothing is matched
+	rules      []rule
+	repository []rule    // for source code
+	db         *osvdb.DB // nil: nothing is matched
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -42,11 +43,17 @@ func New() (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up the native engine: %w", err)
 	}
-	return &Engine{rules: rules}, nil
+	repository, err := newRepositoryRules()
+	if err != nil {
+		return nil, fmt.Errorf("set up the native engine: %w", err)
+	}
+	return &Engine{rules: rules, repository: repository}, nil
 }
 
 // WithDatabase returns the engine matching packages with the database, which stays the caller's to close.
-func (e *Engine) WithDatabase(db *osvdb.DB) *Engine { return &Engine{rules: e.rules, db: db} }
+func (e *Engine) WithDatabase(db *osvdb.DB) *Engine {
+	return &Engine{rules: e.rules, repository: e.repository, db: db}
+}
 
 // Name returns "native".
 func (e *Engine) Name() string { return Name }
@@ -56,16 +63,17 @@ func (e *Engine) Name() string { return Name }
 // with DeadlineExceeded when ctx's deadline passes, and with ctx.Err() when ctx is cancelled.
 func (e *Engine) Scan(ctx context.Context, t engine.Target) (*engine.Result, error) {
 	s := newScan(ctx, t)
-	result := &engine.Result{EngineVersion: Version, OS: osrelease.Read(t.Root)}
-	packages, err := s.run(e.rules)
+	result, rules := &engine.Result{EngineVersion: Version}, e.repository
+	if !t.Repository { // the os-release file of a repository would be a sample, or a file to be shipped
+		result.OS, rules = osrelease.Read(t.Root), e.rules
+	}
+	packages, err := s.run(rules)
 	if err != nil {
 		return nil, failed(ctx, t, err)
 	}
 	if len(packages) == 0 {
 		if !result.OS.Known() {
-			return nil, &engine.Error{Reason: v1alpha1.ReasonEmptyInventory, Message: fmt.Sprintf(
-				"%s has no os-release file and no package of any kind among %d files: it is empty, its data lies in a part that was not read, or it is no root file system",
-				engine.Text(t.DisplayName, 256), s.visited.Load())}
+			return nil, &engine.Error{Reason: v1alpha1.ReasonEmptyInventory, Message: s.empty(t)}
 		}
 		s.warn("", fmt.Sprintf("%s, but no package database and no language package was found: nothing in it could be assessed", result.OS.Name))
 	}

@@ -159,6 +159,7 @@ type pod struct {
 	opened         []string
 	grace          time.Duration // of the reporter, once it was told to end
 	patience       time.Duration // of the scanner with the reporter
+	shelf          *agent.Volume // for documents; nil: ConfigMaps
 }
 
 func (s *site) pod() *pod {
@@ -167,11 +168,15 @@ func (s *site) pod() *pod {
 
 func (p *pod) options() agent.Options {
 	s := p.site
-	return agent.Options{
+	o := agent.Options{
 		Namespace: s.namespace, Node: "n1", ScanName: s.scan.Name, ScanUID: string(s.scan.UID), Run: s.run, Job: s.scan.Name + "-" + s.run,
-		ClaimName: s.claim.Name, ClaimUID: string(s.claim.UID), Engine: native.Name, ScanTypes: []string{"pkg"},
-		Artifacts: v1alpha1.ArtifactsConfigMap, Rescan: v1alpha1.RescanWhenChanged, FlushEvery: 50 * time.Millisecond, Grace: p.grace,
+		Claims: []agent.Claim{{Name: s.claim.Name, UID: string(s.claim.UID)}}, Engine: native.Name, ScanTypes: []string{"pkg"},
+		Artifacts: v1alpha1.ArtifactsConfigMap, MaxFindings: 20, Rescan: v1alpha1.RescanWhenChanged, FlushEvery: 50 * time.Millisecond, Grace: p.grace,
 	}
+	if p.shelf != nil {
+		o.Artifacts, o.Volume = v1alpha1.ArtifactsVolume, p.shelf
+	}
+	return o
 }
 
 // start starts the reporter over api. The function it returns is the kubelet's SIGTERM, and returns the reporter's error.
@@ -188,9 +193,9 @@ type noting struct {
 	pod *pod
 }
 
-func (n noting) Begin(path string) error {
-	n.pod.opened = append(n.pod.opened, path)
-	return n.HandoverSink.Begin(path)
+func (n noting) Begin(p scan.Place) error {
+	n.pod.opened = append(n.pod.opened, p.Name)
+	return n.HandoverSink.Begin(p)
 }
 
 // scanAll runs the scanner to its end.

@@ -1,0 +1,53 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// listRetry is how soon a list that is missing is looked for again. Watching the ConfigMaps of a
+// whole cluster for one would fill the operator's cache with everybody else's.
+const listRetry = 30 * time.Second
+
+// targets returns the UIDs of the claims that are scanned, once everything is there that names targets.
+func (r *Reconciler) targets(ctx context.Context, scan *v1alpha1.SIFScan) ([]types.UID, error) {
+	s := resolve(&scan.Spec)
+	var uids []types.UID
+	for _, c := range s.claims() {
+		uid, err := r.claim(ctx, scan.Namespace, c.name, c.field)
+		if err != nil {
+			return nil, err
+		}
+		uids = append(uids, uid)
+	}
+	if s.List == nil {
+		return uids, nil
+	}
+	return uids, r.listThere(ctx, scan.Namespace, s.List.ConfigMap.Name)
+}
+
+// listThere holds a scan whose list is not there. Only metadata is read.
+func (r *Reconciler) listThere(ctx context.Context, namespace, name string) error {
+	there := &metav1.PartialObjectMetadata{}
+	there.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, there)
+	if apierrors.IsNotFound(err) {
+		return &hold{reason: v1alpha1.ReasonVolumeNotFound, retry: listRetry, message: fmt.Sprintf(
+			"ConfigMap %s is not in Namespace %s: create it, or correct spec.target.list.configMap.name", name, namespace)}
+	}
+	if err != nil {
+		return fmt.Errorf("read ConfigMap %s: %w", name, err)
+	}
+	return nil
+}

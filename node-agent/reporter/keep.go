@@ -1,0 +1,195 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reporter
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
+	"github.com/sifscan/sifscan-operator/node-agent/report"
+	"github.com/sifscan/sifscan-operator/node-agent/reporter/tree"
+)
+
+// Volume is a folder of a claim, mounted for the reporter alone, that documents are kept in.
+type Volume struct {
+	// Dir is where the claim's root is mounted.
+	Dir string
+	// ClaimUID of the claim: one made anew is another volume.
+	ClaimUID string
+	// SubPath is the folder.
+	SubPath string
+}
+
+// store names where documents are kept. Reports that name another place, or none, are of images
+// whose documents are missed here.
+func (o *Options) store() string {
+	if o.Artifacts != v1alpha1.ArtifactsVolume {
+		return string(o.Artifacts)
+	}
+	const enough = 12 // characters, of the few places of a namespace
+	return string(o.Artifacts) + ":" + report.Hash(enough, o.Volume.ClaimUID, path.Clean("/"+o.Volume.SubPath))
+}
+
+// notKept adds to a report's message what was not kept of the image, and why.
+func notKept(r *v1alpha1.ScanReport, what string) {
+	const most = 512
+	note := v1alpha1.ReasonArtifactsNotKept + ": " + printable.Truncate(what, most)
+	if r.Report.Outcome.Message != "" {
+		note = r.Report.Outcome.Message + "; " + note
+	}
+	r.Report.Outcome.Message = note
+	r.Annotations[v1alpha1.AnnotationNotKept] = "true"
+}
+
+// result is all that there is to keep of an image.
+type result struct {
+	files *handover.Result
+	// want is the ScanReport as it will be stored.
+	want *v1alpha1.ScanReport
+	// all is the same with every finding. It is not changed once it is here: who writes it to the
+	// volume may be at work still when nobody waits for it any more.
+	all *v1alpha1.ScanReport
+	// place of the image's folder on a volume.
+	place tree.Place
+}
+
+// keepOnVolume puts the image's folder on the volume, and tells in want what is in it. Without
+// the volume the ScanReport is stored nevertheless: it says why there are no documents, and the
+// next run opens the image again.
+func (r *Reporter) keepOnVolume(ctx context.Context, res *result) {
+	kept, err := within(ctx, r.shelf, func() (kept, error) { return res.putOn(r.shelf.tree) })
+	if err != nil {
+		delete(res.want.Annotations, v1alpha1.AnnotationStore)
+		notKept(res.want, "on the volume of spec.reports.volume: "+reasonOf(err))
+		r.log.Error(err, "documents are not kept", "place", res.place.String())
+		return
+	}
+	res.want.Report.Artifacts = kept.artifacts
+	if len(kept.dropped) > 0 {
+		notKept(res.want, fmt.Sprint(kept.dropped))
+	}
+}
+
+// kept is what the volume has of an image, and what it has not.
+type kept struct {
+	artifacts []v1alpha1.Artifact
+	dropped   []string
+}
+
+// putOn writes the folder: the documents, then the report, which names them.
+func (res *result) putOn(t *tree.Tree) (k kept, err error) {
+	err = t.Put(res.place, func(f *tree.Folder) error {
+		k = kept{} // of a try before
+		for _, d := range documents {
+			if err := res.putDocument(t, f, &k, d.name, d.mediaType); err != nil {
+				return err
+			}
+		}
+		itself, err := res.putReport(t, f, k)
+		k.artifacts = append([]v1alpha1.Artifact{itself}, k.artifacts...)
+		return err
+	})
+	return k, err
+}
+
+func (res *result) putDocument(t *tree.Tree, f *tree.Folder, k *kept, name, mediaType string) error {
+	if _, err := res.files.Size(name); errors.Is(err, fs.ErrNotExist) {
+		return nil // not asked for
+	}
+	in, err := res.files.File(name, maxDocument)
+	if err != nil {
+		k.dropped = append(k.dropped, fmt.Sprintf("%s (%v)", name, err))
+		return nil
+	}
+	defer in.Close()
+	a, err := putFile(f, t.VolumePath(res.place, name), mediaType, func(w io.Writer) error { _, err := io.Copy(w, in); return err })
+	k.artifacts = append(k.artifacts, a)
+	return err
+}
+
+// putReport writes the report.
+func (res *result) putReport(t *tree.Tree, f *tree.Folder, k kept) (v1alpha1.Artifact, error) {
+	full := *res.all
+	full.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScanReport"}
+	full.Annotations = maps.Clone(full.Annotations)
+	full.Report.Artifacts = slices.Clone(k.artifacts)
+	if len(k.dropped) > 0 {
+		notKept(&full, fmt.Sprint(k.dropped))
+	}
+	return putFile(f, t.VolumePath(res.place, handover.ReportFile), "application/json", func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(full)
+	})
+}
+
+// putFile writes a file of the folder and describes it.
+func putFile(f *tree.Folder, volumePath, mediaType string, write func(io.Writer) error) (v1alpha1.Artifact, error) {
+	sum, size := sha256.New(), counter(0)
+	name := path.Base(volumePath)
+	err := f.File(name, func(w io.Writer) error { return write(io.MultiWriter(w, sum, &size)) })
+	return v1alpha1.Artifact{
+		Name: name, MediaType: mediaType, VolumePath: volumePath, SHA256: hex.EncodeToString(sum.Sum(nil)), SizeBytes: int64(size),
+	}, err
+}
+
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
+
+// tidy removes what writers that died left on the volume. An error is no reason to end: each
+// image's report will tell what is wrong.
+func (r *Reporter) tidy(ctx context.Context) {
+	if _, err := within(ctx, r.shelf, func() (struct{}, error) { return struct{}{}, r.shelf.tree.Tidy() }); err != nil {
+		r.log.Error(err, "the volume for documents cannot be prepared")
+	}
+}
+
+// leave removes the reporter's own directory for what is being written.
+func (r *Reporter) leave(ctx context.Context) {
+	if _, err := within(ctx, r.shelf, func() (struct{}, error) { return struct{}{}, r.shelf.tree.Leave() }); err != nil {
+		r.log.Error(err, "an empty directory stays on the volume for documents")
+	}
+}
+
+// seen is when the image's findings were first seen: as its ScanReport tells, and the report.json
+// on the volume, which lists all of them.
+func (r *Reporter) seen(ctx context.Context, have *v1alpha1.ScanReport, place tree.Place) report.Seen {
+	seen := report.Seen{}
+	if have != nil {
+		seen.Learn(have)
+	}
+	if r.shelf == nil {
+		return seen
+	}
+	before, err := within(ctx, r.shelf, func() (*v1alpha1.ScanReport, error) {
+		f, err := r.shelf.tree.Open(place, handover.ReportFile, report.MaxFile)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return report.Read(f)
+	})
+	switch {
+	case err == nil:
+		seen.Learn(before)
+	case !errors.Is(err, fs.ErrNotExist):
+		r.log.Error(err, "the image's report on the volume cannot be read: findings may look younger than they are", "place", place.String())
+	}
+	return seen
+}
