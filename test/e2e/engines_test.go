@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"os"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -72,19 +74,23 @@ var _ = Describe("An engine that the site supplies", func() {
 		Expect(document(reportOf(scan, "well.sif"), "inventory.json")).To(And(ContainSubstring("made by a double"), Not(ContainSubstring(engineToken))))
 	})
 
-	It("waits for a Secret that GitOps has not brought yet, and goes on by itself", func() {
+	It("waits for a Secret that GitOps has not brought yet, and goes on by itself, on a volume of its own", func() {
 		s := newSite().image("well.sif", "a.sif")
-		scan := s.qscanner().create()
+		wanted := s.qscanner()
+		scratch := s.scratch(&wanted.Spec.Tmp)
+		scan := wanted.create()
 		Eventually(get(scan)).Should(And(beWaiting(v1alpha1.ReasonCredentialsMissing), say(`secret "`+tokenSecret+`" not found`)))
 		s.secret()
 		Eventually(get(scan)).Should(have("Complete=True/Succeeded", "Ready=True/Succeeded", "PolicyPassed=True/Succeeded"))
+		Expect(os.ReadDir(scratch)).To(BeEmpty(), "what was extracted is removed")
 	})
 
-	It("reads its database from a volume", func() {
+	It("reads its database from a volume, and extracts into memory", func() {
 		s := newSite().image("well.sif", "images/a.sif").
 			file("double", "trivy/db/trivy.db").file(`{"UpdatedAt":"`+time.Now().UTC().Format(time.RFC3339)+`"}`, "trivy/db/metadata.json")
 		scan := s.executed(v1alpha1.EngineTrivy)
 		scan.Spec.Scanner.Trivy = &v1alpha1.TrivyEngine{Database: &v1alpha1.TrivyDatabase{ClaimName: claimName, Path: "trivy"}}
+		scan.Spec.Tmp.Medium = corev1.StorageMediumMemory
 		Eventually(get(scan.create())).Should(have("Complete=True/Succeeded", "Ready=True/Succeeded"))
 
 		Expect(scan.Status.Summary).To(HaveField("Critical", HaveValue(BeEquivalentTo(1))))
@@ -102,6 +108,35 @@ func (s *site) secret() *site {
 		StringData: map[string]string{v1alpha1.QscannerTokenKey: engineToken},
 	})).To(Succeed())
 	return s
+}
+
+// scratch makes tmp a volume of its own, and returns that volume's directory.
+func (s *site) scratch(tmp *v1alpha1.Tmp) (dir string) {
+	GinkgoHelper()
+	dir, err := os.MkdirTemp("", "sifscan-e2e-scratch-")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(os.RemoveAll, dir)
+	Expect(os.Chmod(dir, 0o777)).To(Succeed(), "no fsGroup makes it the scan user's")
+	class, size := s.namespace+"-scratch", resource.MustParse("1Gi")
+	volume := &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: class},
+		Spec: corev1.PersistentVolumeSpec{
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: size},
+			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
+			StorageClassName:              class,
+			PersistentVolumeSource: corev1.PersistentVolumeSource{
+				HostPath: &corev1.HostPathVolumeSource{Path: dir, Type: ptr.To(corev1.HostPathDirectory)},
+			},
+		},
+	}
+	Expect(admin.Create(ctx, volume)).To(Succeed())
+	DeferCleanup(func() { Expect(client.IgnoreNotFound(admin.Delete(ctx, volume))).To(Succeed()) })
+	*tmp = v1alpha1.Tmp{VolumeClaimTemplate: &v1alpha1.TmpClaimTemplate{Spec: v1alpha1.TmpClaimSpec{
+		StorageClassName: &class,
+		Resources:        v1alpha1.TmpClaimResources{Requests: v1alpha1.TmpClaimRequests{Storage: size}},
+	}}}
+	return dir
 }
 
 // executed begins a SIFScan with an engine that reads extracted images.
