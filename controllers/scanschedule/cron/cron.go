@@ -42,16 +42,22 @@ func (s *Schedule) matchesDay(month time.Month, day int, weekday time.Weekday) b
 func (s *Schedule) Interval() time.Duration {
 	const day = 24 * 60
 	first, last, shortest := -1, -1, time.Duration(1<<62)
-	for minute := range day {
-		if !s.hours.has(minute/60) || !s.minutes.has(minute%60) {
+	for hour := range 24 {
+		if !s.hours.has(hour) {
 			continue
 		}
-		if first < 0 {
-			first = minute
-		} else {
-			shortest = min(shortest, time.Duration(minute-last)*time.Minute)
+		for minute := range 60 {
+			if !s.minutes.has(minute) {
+				continue
+			}
+			at := hour*60 + minute
+			if first < 0 {
+				first = at
+			} else {
+				shortest = min(shortest, time.Duration(at-last)*time.Minute)
+			}
+			last = at
 		}
-		last = minute
 	}
 	if between := s.shortestGap(); between > 0 {
 		shortest = min(shortest, time.Duration(between*day-last+first)*time.Minute)
