@@ -153,17 +153,20 @@ func (t *tree) link(real, target string) error {
 	if err != nil {
 		return err
 	}
+	shown := printable.Truncate(printable.Escape(target), 256)
 	dir, err := t.resolve(path.Dir(target), false)
+	if err == nil {
+		target = path.Join(dir, path.Base(target))
+		var info fs.FileInfo
+		if info, err = t.root.Lstat(target); err == nil && info.IsDir() {
+			return corrupt("a hard link to the directory %s", shown)
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return corrupt("a hard link to %s, which is not there", shown)
+	}
 	if err != nil {
 		return err
-	}
-	target = path.Join(dir, path.Base(target))
-	info, err := t.root.Lstat(target)
-	switch {
-	case err != nil:
-		return corrupt("a hard link to %s, which is not there", printable.Escape(target))
-	case info.IsDir():
-		return corrupt("a hard link to the directory %s", printable.Escape(target))
 	}
 	return t.root.Link(target, real)
 }
