@@ -35,7 +35,8 @@ var _ = Describe("A SIFScan", func() {
 		Eventually(get(scan)).Should(And(beWaiting(v1alpha1.ReasonRunning), say("1 of 3 images done")))
 		Expect(*scan.Status.Targets).To(Equal(v1alpha1.TargetCounts{Discovered: 3, Scanned: 1}))
 
-		Expect(r.api.Create(ctx, r.report("sr-1", v1alpha1.AnnotationPackages, "50/10", v1alpha1.AnnotationCounts, "1/2/3/4/5"))).To(Succeed())
+		Expect(r.api.Create(ctx, r.report("sr-1", v1alpha1.AnnotationPackages, "50/10", v1alpha1.AnnotationCounts, "1/2/3/4/5",
+			v1alpha1.AnnotationSecrets, "6"))).To(Succeed())
 		r.store(r.inventory(3, v1alpha1.EntryScanned, v1alpha1.EntryUnchanged, v1alpha1.EntryFailed))
 		endPod(pod, 0, "Completed", "")
 		completeJob(job)
@@ -46,6 +47,7 @@ var _ = Describe("A SIFScan", func() {
 		Expect(scan.Status.Summary.Packages).To(BeEquivalentTo(150))
 		Expect(scan.Status.Summary.NotAssessed).To(BeEquivalentTo(110))
 		Expect(*scan.Status.Summary.High).To(BeEquivalentTo(2))
+		Expect(*scan.Status.Summary.Secrets).To(BeEquivalentTo(6))
 		Eventually(eventReasons(scan)).Should(ConsistOf("JobCreated", v1alpha1.ReasonRunning, v1alpha1.ReasonDegraded))
 	})
 

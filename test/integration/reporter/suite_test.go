@@ -160,6 +160,7 @@ type pod struct {
 	grace          time.Duration // of the reporter, once it was told to end
 	patience       time.Duration // of the scanner with the reporter
 	shelf          *agent.Volume // for documents; nil: ConfigMaps
+	asked          func(*scan.Scanner)
 }
 
 func (s *site) pod() *pod {
@@ -215,6 +216,9 @@ func (p *pod) scanAll() (scan.Verdict, error) {
 	Expect(err).NotTo(HaveOccurred())
 	scanner := &scan.Scanner{
 		Engine: e, EngineVersion: native.Version, Formats: []engine.Format{engine.FormatSPDX}, Now: time.Now, Log: logr.Discard(),
+	}
+	if p.asked != nil {
+		p.asked(scanner)
 	}
 	sink := noting{&scan.HandoverSink{Hand: hand, Dir: p.results, StoreTimeout: p.patience, Log: logr.Discard()}, p}
 	return scanner.Volume(ctx, root, volume.Spec{}, known, sink)
