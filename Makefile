@@ -63,7 +63,7 @@ images: build ## Build the operator's and the agent's OCI images without a daemo
 
 .PHONY: bench
 bench: build preflight-root ## Measure against the peers, in pairs, and print the table.
-	@hack/packages.sh squashfs-tools squashfuse debootstrap e2fsprogs
+	@hack/packages.sh squashfs-tools squashfuse debootstrap e2fsprogs ripgrep
 	@go run ./test/bench
 
 ##@ Test

@@ -30,7 +30,7 @@ func run(agent string, pairs int, only string) error {
 	if err != nil {
 		return err
 	}
-	in, err := makeInputs()
+	in, err := makeInputs(agent)
 	if err != nil {
 		return err
 	}
@@ -39,13 +39,14 @@ func run(agent string, pairs int, only string) error {
 		return err
 	}
 	defer work.remove()
-	rows, err := table(agent, in, work, pairs, only)
+	b := &bench{agent, in, work}
+	rows, err := b.run(pairs, only)
 	fmt.Printf("\nInput: %s, %.1f GB in %d inodes, gzip. Medians of %d pairs, ours divided by the peer's; peak is ours.\n\n",
 		filepath.Base(in.image), float64(in.bytes)/1e9, in.inodes, pairs)
 	t := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "ours\tpeer\tCPU\twall\tpeak MiB\tgoal")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%.2f\t%.2f\t%d\t%s\n", r.ours, r.peer, r.cpu, r.wall, r.peak>>20, r.goal)
+		fmt.Fprintf(t, "%s\t%s\t%.2f\t%.2f\t%d\t%s\n", r.ours.name, r.peer.name, r.cpu, r.wall, r.peak>>20, r.goal)
 	}
 	return errors.Join(err, t.Flush())
 }
