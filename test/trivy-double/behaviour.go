@@ -17,13 +17,14 @@ import (
 //	die            end by SIGKILL
 //	crash          end by a panic
 //	shout N        write N MiB to both streams that clear a terminal
+//	packages N     list N more packages, of 2.5 KiB of text each
 //	output HOW     spoil the output: the ways of package hostile
 const behaviourFile = ".trivy-double"
 
 type behaviour struct {
-	exit, shout int
-	die, crash  bool
-	output      string
+	exit, shout, packages int
+	die, crash            bool
+	output                string
 }
 
 func readBehaviour(root string) (*behaviour, error) {
@@ -53,12 +54,22 @@ func (b *behaviour) instruction(words []string) (err error) {
 		b.exit, err = strconv.Atoi(words[1])
 	case len(words) == 2 && words[0] == "shout":
 		b.shout, err = strconv.Atoi(words[1])
+	case len(words) == 2 && words[0] == "packages":
+		b.packages, err = strconv.Atoi(words[1])
 	case len(words) == 2 && words[0] == "output":
 		b.output = words[1]
 	default:
 		err = fmt.Errorf("no such instruction")
 	}
 	return err
+}
+
+// more are invented packages.
+func (b *behaviour) more() (list []pkg) {
+	for i := range b.packages {
+		list = append(list, pkg{fmt.Sprintf("invented-%d", i), "1" + strings.Repeat("\u202e", 80)})
+	}
+	return list
 }
 
 // before misbehaves.

@@ -158,6 +158,7 @@ func (c *call) run() error {
 	if err != nil {
 		return err
 	}
+	packages = append(packages, b.more()...)
 	if jar && (vulnerabilities || c.format == "cyclonedx") {
 		if _, err := os.Stat(filepath.Join(c.cache, "java-db", "trivy-java.db")); err != nil {
 			return fmt.Errorf("unable to initialize the Java DB: --skip-java-db-update cannot be specified on the first run: %w", err)

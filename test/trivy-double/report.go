@@ -73,7 +73,7 @@ func (c *call) report(packages []pkg) any {
 		version, release, _ := strings.Cut(p.version, "-")
 		system.Packages = append(system.Packages, object{
 			"ID": p.name + "@" + p.version, "Name": p.name, "Identifier": id, "Version": version, "Release": release, "Arch": "amd64",
-			"SrcName": p.name, "SrcVersion": version, "SrcRelease": release, "Repository": object{"Class": "official"}, "AnalyzedBy": "dpkg",
+			"Licenses": []string{version, version, version, version, version, version}, "SrcName": p.name, "SrcVersion": version, "SrcRelease": release, "Repository": object{"Class": "official"}, "AnalyzedBy": "dpkg",
 			"InstalledFiles": []string{"/usr/share/doc/" + p.name},
 		})
 		if p.name == "openssl" && slices.Contains(c.scanners, "vuln") {

@@ -2,6 +2,7 @@ package document
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,6 +109,17 @@ func TestPackagesOfSBOMs(t *testing.T) {
 	in, err = CycloneDX([]byte(`{"metadata": {"tools": {"components": [7, {"name": "x"}, {"name": "trivy", "version": "0.74.0"}]}}, "components": [{"name": "os"}, {"name": "a", "version": "1", "purl": "pkg:pypi/a@1"}, {"purl": "x"}, 5]}`), "test")
 	if err != nil || len(in.Packages) != 1 || in.Packages[0].PURL != "pkg:pypi/a@1" || in.Skipped != 2 || in.Tool != "trivy-0.74.0" {
 		t.Errorf("CycloneDX: %+v, %v", in, err)
+	}
+}
+
+func TestTheTextOfAnSBOMHasABound(t *testing.T) {
+	var b strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&b, `{"name": "a%d", "version": "%s", "purl": "pkg:pypi/a%[1]d@1%s"}, `, i, strings.Repeat("1", 200), strings.Repeat("0", 1000))
+	}
+	in, err := CycloneDX([]byte(`{"components": [`+b.String()+`{}]}`), "test")
+	if err != nil || len(in.Packages) < 10_000 || len(in.Packages)+int(in.Skipped) != 20_000 {
+		t.Errorf("%d packages, %d skipped, %v", len(in.Packages), in.Skipped, err)
 	}
 }
 

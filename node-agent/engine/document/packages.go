@@ -109,6 +109,7 @@ func CycloneDX(data []byte, foundBy string) (Inventory, error) {
 type collection struct {
 	foundBy string
 	byPURL  map[string]engine.Package
+	kept    engine.Kept
 }
 
 func newCollection(foundBy string) *collection {
@@ -122,6 +123,9 @@ func (c *collection) add(name, version, url string) error {
 		return err
 	}
 	p.FoundBy = []string{c.foundBy}
+	if err := c.kept.Package(p); err != nil {
+		return err
+	}
 	c.byPURL[p.PURL] = p
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/osv-scalibr/extractor/filesystem"
 	"github.com/google/osv-scalibr/inventory"
 	"github.com/google/osv-scalibr/plugin"
+	"github.com/google/osv-scalibr/purl"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
@@ -244,6 +246,24 @@ func TestAnInventoryHasABound(t *testing.T) {
 	}
 	if list, _ := s.warnings.list(); len(list) != 1 || !strings.Contains(list[0].Message, "100,000") {
 		t.Errorf("warnings = %v", list)
+	}
+}
+
+func TestTheTextOfAnInventoryHasABound(t *testing.T) {
+	s := newScan(context.Background(), engine.Target{})
+	var found []*extractor.Package
+	for i := range 40_000 {
+		found = append(found, &extractor.Package{Name: fmt.Sprintf("%s%d", strings.Repeat("n", 200), i), Version: strings.Repeat("1", 200), PURLType: purl.TypePyPi})
+	}
+	packages := s.convert(found)
+	var kept engine.Kept
+	for _, p := range packages {
+		if err := kept.Package(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, _ := s.warnings.list(); len(packages) < 10_000 || len(list) != 1 || !strings.Contains(list[0].Message, "more than 16 MiB") {
+		t.Errorf("%d packages, warnings %v", len(packages), list)
 	}
 }
 

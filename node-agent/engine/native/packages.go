@@ -31,6 +31,7 @@ const (
 // convert turns what the extractors found into the engine's packages: one for each package URL, sorted.
 func (s *scan) convert(found []*extractor.Package) []engine.Package {
 	byPURL := make(map[string]*engine.Package, len(found))
+	var kept engine.Kept
 	for _, x := range found {
 		p, err := convertOne(x)
 		if err != nil {
@@ -43,6 +44,10 @@ func (s *scan) convert(found []*extractor.Package) []engine.Package {
 		if have := byPURL[p.PURL]; have != nil {
 			have.Locations = append(have.Locations, p.Locations...)
 			have.FoundBy = append(have.FoundBy, p.FoundBy...)
+			continue
+		}
+		if err := kept.Package(*p); err != nil {
+			s.warn("", "packages of the image are not listed: "+err.Error())
 			continue
 		}
 		byPURL[p.PURL] = p

@@ -21,8 +21,10 @@ func (c Config) arguments(t engine.Target, os engine.OS, d execution.Dirs, timeo
 		"--cache-dir", d.Cache, // concurrent instances must not share one
 		"--scan-timeout", timeout.String(),
 		"--log-level", "info",
-		"--shell-commands", "uname -a=" + uname(os, t.Architecture),
 		"--scan-target-info", "asset_name=" + t.DisplayName,
+	}
+	if !t.Repository {
+		args = append(args, "--shell-commands", "uname -a="+uname(os, t.Architecture))
 	}
 	if c.Mode.reports() {
 		args = append(args, "--report-format", "sarif")
@@ -53,7 +55,16 @@ func (c Config) arguments(t engine.Target, os engine.OS, d execution.Dirs, timeo
 	if c.Offline || c.JavaDB != "" {
 		args = append(args, "--skip-java-db-update=true")
 	}
-	return append(args, "rootfs", t.Directory)
+	return append(args, command(t), t.Directory)
+}
+
+// command of qscanner. Images of registries are scanned as the root file systems that they were unpacked to: "image" would
+// download them once more, past the scan's limits, certificates and accounts; "tar" would need a second copy of them.
+func command(t engine.Target) string {
+	if t.Repository {
+		return "repo"
+	}
+	return "rootfs"
 }
 
 func scanTypes(t engine.Target) string {

@@ -98,7 +98,10 @@ func (e *Engine) Ready(ctx context.Context) error {
 // Scan runs qscanner over t.Directory; where the platform has no report yet, it runs it again after a while, on the same
 // directory. The result may come with a failure: ReportUnavailable and UploadFailed keep the packages.
 func (e *Engine) Scan(ctx context.Context, t engine.Target) (*engine.Result, error) {
-	system := osrelease.Read(t.Root)
+	var system engine.OS
+	if !t.Repository {
+		system = osrelease.Read(t.Root)
+	}
 	if info, err := os.Lstat(t.Directory); err != nil || !info.IsDir() {
 		// It would list nothing below a link and call that a success.
 		return nil, &engine.Error{Reason: v1alpha1.ReasonEngineFailed, Message: "the image's directory is no real directory: " + t.Directory, Err: err}

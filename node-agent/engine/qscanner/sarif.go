@@ -122,6 +122,7 @@ func readSARIF(data []byte, packages []engine.Package) (vulnerabilities, error) 
 type findings struct {
 	urls map[string]engine.Package // by name and version
 	byID map[[2]string]engine.Finding
+	kept engine.Kept
 }
 
 func newFindings(packages []engine.Package) *findings {
@@ -151,7 +152,11 @@ func (f *findings) add(r sarifResult, of rule) error {
 			if len(f.byID) >= maxFindings {
 				return fmt.Errorf("more than %d findings", maxFindings)
 			}
-			f.put(f.finding(r, of, s, cve, qid))
+			x := f.finding(r, of, s, cve, qid)
+			if err := f.kept.Finding(x); err != nil {
+				return err
+			}
+			f.put(x)
 		}
 	}
 	return nil

@@ -63,6 +63,9 @@ func (r *report) addFinding(v vulnerability) error {
 	if f.PURL == "" {
 		f.PURL = "pkg:generic/" + url.PathEscape(f.Package) + "@" + url.PathEscape(f.Version)
 	}
+	if err := r.keptFindings.Finding(f); err != nil {
+		return err
+	}
 	key := [2]string{f.ID, engine.Unqualified(f.PURL)}
 	if have, ok := r.findings[key]; !ok || have.Severity.Rank() < f.Severity.Rank() {
 		r.findings[key] = f

@@ -53,6 +53,9 @@ func (r *report) addPackage(x trivyPackage) error {
 		p.Locations = []string{document.Path(string(x.FilePath))}
 	}
 	p.FoundBy = []string{Name}
+	if err := r.keptPackages.Package(p); err != nil {
+		return err
+	}
 	if have, ok := r.packages[p.PURL]; ok {
 		if len(have.Locations) < 16 {
 			have.Locations = append(have.Locations, p.Locations...)

@@ -31,8 +31,10 @@ type report struct {
 	assessed        map[string]bool              // by unqualified package URL
 	findings        map[[2]string]engine.Finding // by vulnerability and unqualified package URL
 	secrets         []engine.Secret
-	now             result
-	skipped         document.Skipped
+	// text of packages and of findings
+	keptPackages, keptFindings engine.Kept
+	now                        result
+	skipped                    document.Skipped
 }
 
 // result is what Results[] says of the lists it holds. Trivy writes it before them.
