@@ -138,7 +138,7 @@ const (
 	// size in bytes, as name/bytes.
 	AnnotationArtifacts = "sifscan.io/artifacts"
 
-	// AnnotationRun on a ScanReport: the run that wrote it last.
+	// AnnotationRun on a ScanReport: who wrote it last, as the UID of the SIFScan, "/" and its run.
 	AnnotationRun = "sifscan.io/run"
 	// AnnotationSuperseded on a ScanReport: names of artifact ConfigMaps that a newer scan of
 	// the image replaced, separated by commas. The controller deletes them after the run.

@@ -162,7 +162,7 @@ func (r *Reporter) tellKnown(yield func(handover.Known) error) error {
 		if k.store != o.store() {
 			continue // its documents are elsewhere
 		}
-		if k.run == o.Run {
+		if k.run == o.writer() {
 			continue // written by an earlier pod: done if it is in the inventory, else its artifacts may be missing
 		}
 		if err := yield(handover.Known{Report: &handover.KnownReport{Name: name, Identity: k.identity}}); err != nil {

@@ -74,6 +74,9 @@ func (o *Options) setDefaults() {
 	}
 }
 
+// writer names the run in reports. Its id alone would not do: all SIFScans of a ScanSchedule share it.
+func (o *Options) writer() string { return o.ScanUID + "/" + o.Run }
+
 // Reporter is the reporter of one scan pod.
 type Reporter struct {
 	opts      Options

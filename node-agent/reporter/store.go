@@ -155,7 +155,7 @@ func (r *Reporter) scanReport(e handover.Event, said *v1alpha1.ScanReport) (*v1a
 	body.Target.ClaimName = at.claim
 	body.Scanner.Engine = r.opts.Engine
 	annotations := report.Annotations(body)
-	annotations[v1alpha1.AnnotationRun] = r.opts.Run
+	annotations[v1alpha1.AnnotationRun] = r.opts.writer()
 	if fixable := said.Annotations[v1alpha1.AnnotationFixable]; report.ValidFixable(fixable) {
 		annotations[v1alpha1.AnnotationFixable] = fixable
 	}

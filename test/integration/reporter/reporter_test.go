@@ -72,6 +72,16 @@ var _ = Describe("A scan pod", func() {
 		}
 	})
 
+	It("does not open it for another SIFScan of the same spec either, whose run has the same id", func() {
+		s := newSite().image("a.sif")
+		s.pod().whole(s.account())
+		other := &v1alpha1.SIFScan{Spec: s.scan.Spec}
+		other.Namespace, other.Name = s.namespace, "tomorrow"
+		Expect(admin.Create(ctx, other)).To(Succeed())
+		s.scan = other
+		Expect(s.pod().whole(s.account()).opened).To(BeEmpty())
+	})
+
 	It("opens no image again that an earlier pod of the run finished", func() {
 		s := newSite().image("a.sif")
 		s.pod().whole(s.account())
