@@ -52,7 +52,7 @@ func (t *registryImage) scan(ctx context.Context, s *Scanner, r *Result) error {
 	t.describe(r, image)
 	work, release, err := s.workspace()
 	if err != nil {
-		return err
+		return &rootfs.Error{Reason: rootfs.ReasonTmpTooSmall, Message: "there is no room to unpack an image of a registry: set spec.tmp.sizeLimit (--tmp-dir); " + err.Error()}
 	}
 	defer release()
 	dir := filepath.Join(work, "rootfs")

@@ -148,7 +148,7 @@ func (c *call) target(command string, rest []string) error {
 		return fmt.Errorf("unknown command %q", command)
 	case len(rest) != 1 || rest[0] == "" || strings.HasPrefix(rest[0], "-"):
 		return fmt.Errorf("%s needs one %s, and has %q", command, what, rest)
-	case command != "rootfs":
+	case command != "rootfs" && command != "repo":
 		return fmt.Errorf("the double cannot scan with %s", command)
 	}
 	c.command, c.operand = command, rest[0]
@@ -186,6 +186,9 @@ func (c *call) check(environment []string) error {
 }
 
 func (c *call) checkPlatform(token string) error {
+	if named := c.value("shell-commands") != ""; named == (c.command == "repo") {
+		return fmt.Errorf("%s with --shell-commands %q: a root file system has an operating system, source code has none", c.command, c.value("shell-commands"))
+	}
 	for _, arg := range os.Args {
 		if token != "" && strings.Contains(arg, token) {
 			return errors.New("the token is on the command line, where everybody can read it")

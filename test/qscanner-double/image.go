@@ -16,9 +16,17 @@ type image struct {
 
 type pkg struct{ name, version, purl string }
 
-// read reads os-release and the package databases of dpkg and apk.
+// read reads os-release and the package databases of dpkg and apk, or the requirements of a repository.
 func read(c *call) (*image, error) {
 	var img image
+	if c.command == "repo" {
+		for _, line := range c.lines("requirements.txt") {
+			if name, version, ok := strings.Cut(line, "=="); ok {
+				img.packages = append(img.packages, pkg{name, version, "pkg:pypi/" + name + "@" + version})
+			}
+		}
+		return &img, nil
+	}
 	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
 		for _, line := range c.lines(name) {
 			if v, ok := strings.CutPrefix(line, "ID="); ok {

@@ -33,7 +33,7 @@ func newScan(ctx context.Context, t engine.Target) *scan {
 	if t.Scans(engine.ScanSecrets) {
 		s.secrets = &secretFinder{found: []engine.Secret{}} // not nil: looked for
 	}
-	if t.Scans(engine.ScanFileInsight) {
+	if t.Scans(engine.ScanFileInsight) && !t.Repository { // no package owns a file of source code
 		s.insight = newInsight()
 	}
 	return s

@@ -21,11 +21,11 @@ func (c Config) arguments(t engine.Target, os engine.OS, d execution.Dirs, timeo
 		"--cache-dir", d.Cache, // concurrent instances must not share one
 		"--scan-timeout", timeout.String(),
 		"--log-level", "info",
-		"--scan-target-info", "asset_name=" + t.DisplayName,
 	}
 	if !t.Repository {
 		args = append(args, "--shell-commands", "uname -a="+uname(os, t.Architecture))
 	}
+	args = append(args, "--scan-target-info", "asset_name="+t.DisplayName)
 	if c.Mode.reports() {
 		args = append(args, "--report-format", "sarif")
 	}
