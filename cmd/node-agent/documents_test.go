@@ -275,7 +275,7 @@ func TestAScanThatAssessedNothingSaysSoInEveryDocument(t *testing.T) {
 			if s := r.Report.Summary; s.Critical != nil || s.Secrets != nil || s.NotAssessed != s.Packages || s.Packages == 0 {
 				t.Errorf("report.json counts %+v", s)
 			}
-			if !bytes.Contains(documents["report.sarif"], []byte(`"id": "NotAssessed"`)) || !bytes.Contains(documents["report.txt"], []byte("unknown, not zero")) ||
+			if !bytes.Contains(documents["report.sarif"], []byte(`"id":"NotAssessed"`)) || !bytes.Contains(documents["report.txt"], []byte("unknown, not zero")) ||
 				bytes.Contains(documents["sbom.cdx.json"], []byte(`"vulnerabilities"`)) || !strings.Contains(line, "no package was matched") {
 				t.Errorf("%s\n%s", line, documents["report.txt"])
 			}
@@ -290,7 +290,7 @@ func TestTrivysFindingsBecomeTheSameDocuments(t *testing.T) {
 		t.Fatalf("exit code %d, %+v\n%s", code, report, printed)
 	}
 	for name, says := range map[string]string{
-		"report.sarif": `"ruleId": "CVE-2099-0001"`, "report.txt": "CRITICAL  CVE-2099-0001", "sbom.cdx.json": `"id": "CVE-2099-0001"`, "report.json": `"secrets": 1`,
+		"report.sarif": `"ruleId":"CVE-2099-0001"`, "report.txt": "CRITICAL  CVE-2099-0001", "sbom.cdx.json": `"id": "CVE-2099-0001"`, "report.json": `"secrets": 1`,
 	} {
 		found, _ := filepath.Glob(filepath.Join(out, "*", name))
 		if len(found) != 1 {

@@ -96,10 +96,10 @@ func TestDocumentsAreValidByTheOfficialSchema(t *testing.T) {
 		})
 	}
 	for what, wrong := range map[string][2]string{
-		"a level there is not":      {`"level": "error"`, `"level": "fatal"`},
-		"a URI that is none":        {`"uri": "var/lib/dpkg/status"`, `"uri": "var/lib/a b%"`},
-		"a result without message":  {`"message": {`, `"mess": {`},
-		"an invocation of no value": {`"executionSuccessful": true`, `"executionSuccessful": 1`},
+		"a level there is not":      {`"level":"error"`, `"level":"fatal"`},
+		"a URI that is none":        {`"uri":"var/lib/dpkg/status"`, `"uri":"var/lib/a b%"`},
+		"a result without message":  {`"message":{`, `"mess":{`},
+		"an invocation of no value": {`"executionSuccessful":true`, `"executionSuccessful":1`},
 	} {
 		text := strings.Replace(string(document(t, reporttest.Full())), wrong[0], wrong[1], 1)
 		if schema.Validate(t, []byte(text)) == nil {

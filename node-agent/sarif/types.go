@@ -22,7 +22,8 @@ type run struct {
 	BaseIDs     map[string]artifactLocation `json:"originalUriBaseIds"`
 	ColumnKind  string                      `json:"columnKind"`
 	Properties  runProperties               `json:"properties"`
-	// Results are never null: readers take that for a scan that did not happen.
+	// Results are never null: readers take that for a scan that did not happen. They must be the last
+	// field (encode).
 	Results []result `json:"results"`
 }
 
