@@ -223,6 +223,46 @@ var _ = Describe("A ScanSchedule", func() {
 		Eventually(scansOf(s)).Should(ConsistOf(runOf(s, hours[2])))
 	})
 
+	It("starts one run, the latest, when the operator comes back after three days", func() {
+		created()
+		operator.stop()
+		DeferCleanup(func() { operator.stop(); operator = startOperator(nil) })
+		now.step(3 * 24 * time.Hour)
+		latest := now.Now().Truncate(time.Hour)
+		operator = startOperator(nil)
+		Eventually(scansOf(s)).Should(ConsistOf(runOf(s, latest)))
+		Consistently(scansOf(s)).Should(HaveLen(1))
+		Expect(get(s)()).To(HaveField("Status.LastScheduleTime.Time", BeTemporally("==", latest)))
+	})
+
+	It("starts a run once although two operators look at it at once", func() {
+		created()
+		second := startOperator(nil)
+		DeferCleanup(second.stop)
+		hour := pastTheHour()
+		for range 10 {
+			wake(s)
+		}
+		Eventually(get(s)).Should(HaveField("Status.LastScheduleTime", Not(BeNil())))
+		Consistently(scansOf(s)).Should(ConsistOf(runOf(s, hour)))
+	})
+
+	It("keeps to its runs when schedule, zone and template are edited", func() {
+		created()
+		change(s, func(s *v1alpha1.ScanSchedule) { s.Spec.TimeZone = ptr.To("America/New_York") })
+		change(s, func(s *v1alpha1.ScanSchedule) { s.Spec.Schedule = "0 0 1 1 *" })
+		change(s, func(s *v1alpha1.ScanSchedule) { s.Spec.Template.Spec.Target.Volume.ClaimName = "other" })
+		Eventually(get(s)).Should(HaveField("Status.NextScheduleTime.Time.Month()", time.January))
+		Expect(scansOf(s)()).To(BeEmpty())
+		change(s, func(s *v1alpha1.ScanSchedule) { s.Spec.Schedule, s.Spec.TimeZone = "0 * * * *", ptr.To("UTC") })
+		Eventually(get(s)).Should(WithTransform(readyOf, ContainSubstring(`"0 * * * *" in UTC`)))
+		hour := pastTheHour()
+		wake(s)
+		Eventually(scansOf(s)).Should(ConsistOf(runOf(s, hour)))
+		scan := &v1alpha1.SIFScan{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: runOf(s, hour)}}
+		Expect(get(scan)()).To(HaveField("Spec.Target.Volume.ClaimName", "other"))
+	})
+
 	It("starts one run outside of the schedule for each value of the annotation", func() {
 		created()
 		for i, value := range []string{"one", "two"} {
@@ -250,6 +290,27 @@ var _ = Describe("A ScanSchedule", func() {
 		hour := pastTheHour()
 		wake(s)
 		Eventually(scansOf(s)).Should(ConsistOf(runOf(s, hour)))
+	})
+
+	It("starts nothing anew when its SIFScans are gone and Flux applies it all the time", func() {
+		manifest := writeFile("schedule.yaml", fmt.Sprintf(`{apiVersion: sifscan.io/v1alpha1, kind: ScanSchedule, metadata: {name: hourly, namespace: %s},
+			spec: {schedule: "0 * * * *", timeZone: UTC, successfulHistoryLimit: 0, template: {spec: {target: {volume: {claimName: shared}}, ttlAfterFinished: 0s}}}}`, s.Namespace))
+		apply := func() {
+			kubectl("apply", "--server-side", "--field-manager=kustomize-controller", "--force-conflicts", "-f", manifest)
+		}
+		apply()
+		Eventually(get(s)).Should(HaveField("Status.NextScheduleTime", Not(BeNil())))
+		hour := pastTheHour()
+		wake(s)
+		Eventually(scansOf(s)).Should(ConsistOf(runOf(s, hour)))
+		finishScan(s.Namespace, runOf(s, hour), v1alpha1.ConditionComplete)
+		Eventually(scansOf(s)).Should(BeEmpty())
+		for range 10 {
+			now.step(10 * time.Second)
+			apply()
+			wake(s)
+		}
+		Consistently(scansOf(s)).Should(BeEmpty())
 	})
 
 	It("is not written, and starts nothing, when Git applies it again and again", func() {
