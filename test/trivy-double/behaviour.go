@@ -67,7 +67,7 @@ func (b *behaviour) instruction(words []string) (err error) {
 // more are invented packages.
 func (b *behaviour) more() (list []pkg) {
 	for i := range b.packages {
-		list = append(list, pkg{fmt.Sprintf("invented-%d", i), "1" + strings.Repeat("\u202e", 80)})
+		list = append(list, pkg{name: fmt.Sprintf("invented-%d", i), version: "1" + strings.Repeat("\u202e", 80)})
 	}
 	return list
 }

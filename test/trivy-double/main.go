@@ -33,6 +33,7 @@ func main() {
 
 // call is a command line that was understood.
 type call struct {
+	source                      bool // fs: lock files, and nothing that is installed
 	cache, output, format, root string
 	scanners                    []string
 	skipDirs                    []string
@@ -42,10 +43,10 @@ type call struct {
 var needed = []string{"--skip-db-update", "--skip-java-db-update", "--offline-scan", "--skip-version-check", "--disable-telemetry"}
 
 func parse(args []string) (*call, error) {
-	if len(args) < 3 || args[0] != "-q" || args[1] != "rootfs" {
-		return nil, fmt.Errorf("only -q rootfs is known, and not %q", args)
+	if len(args) < 3 || args[0] != "-q" || args[1] != "rootfs" && args[1] != "fs" {
+		return nil, fmt.Errorf("only -q rootfs and -q fs are known, and not %q", args)
 	}
-	c := &call{root: args[len(args)-1]}
+	c := &call{source: args[1] == "fs", root: args[len(args)-1]}
 	seen := map[string]bool{}
 	list := false
 	for rest := args[2 : len(args)-1]; len(rest) > 0; rest = rest[1:] {

@@ -10,9 +10,15 @@ import (
 	"strings"
 )
 
-type pkg struct{ name, version string }
+type pkg struct {
+	name, version string
+	source        bool // of a lock file
+}
 
 func (p pkg) purl() string {
+	if p.source {
+		return "pkg:pypi/" + p.name + "@" + p.version
+	}
 	return "pkg:deb/debian/" + p.name + "@" + p.version + "?arch=amd64&distro=debian-12.5"
 }
 
@@ -26,12 +32,24 @@ func (c *call) walk() (packages []pkg, jar bool, err error) {
 			return filepath.SkipDir
 		case e.Type().IsRegular() && strings.HasSuffix(path, ".jar"):
 			jar = true
-		case path == filepath.Join(c.root, "var/lib/dpkg/status"):
+		case !c.source && path == filepath.Join(c.root, "var/lib/dpkg/status"):
 			packages, err = dpkg(path)
+		case c.source && path == filepath.Join(c.root, "requirements.txt"):
+			packages, err = requirements(path)
 		}
 		return err
 	})
 	return packages, jar, err
+}
+
+func requirements(path string) (packages []pkg, err error) {
+	text, err := os.ReadFile(path)
+	for line := range strings.Lines(string(text)) {
+		if name, version, ok := strings.Cut(strings.TrimSpace(line), "=="); ok {
+			packages = append(packages, pkg{name: name, version: version, source: true})
+		}
+	}
+	return packages, err
 }
 
 func dpkg(path string) (packages []pkg, err error) {

@@ -144,11 +144,19 @@ func (e *Engine) shareDatabase(cache string) error {
 	return nil
 }
 
+// command of trivy: rootfs reads what is installed, fs what lock files name.
+func command(t engine.Target) string {
+	if t.Repository {
+		return "fs"
+	}
+	return "rootfs"
+}
+
 // arguments is trivy's command line: nothing of it reaches for the network. With a JAR file in the image, matching without
 // the Java database is fatal, and so it is without any database.
 func (e *Engine) arguments(ctx context.Context, t engine.Target, cache, file string) []string {
 	args := []string{
-		"-q", "rootfs", "--cache-dir", cache, "--skip-db-update", "--skip-java-db-update", "--offline-scan",
+		"-q", command(t), "--cache-dir", cache, "--skip-db-update", "--skip-java-db-update", "--offline-scan",
 		"--skip-version-check", "--disable-telemetry", "--timeout", timeLeft(ctx).String(),
 	}
 	if e.listsOnly(t) {
@@ -210,7 +218,10 @@ func failure(out execution.Outcome) error {
 
 // read makes a result of trivy's output, and documents of the result.
 func (e *Engine) read(t engine.Target, file string) (*engine.Result, error) {
-	r := &engine.Result{EngineVersion: e.Version(), OS: osrelease.Read(t.Root), Documents: map[string][]byte{}}
+	r := &engine.Result{EngineVersion: e.Version(), Documents: map[string][]byte{}}
+	if !t.Repository {
+		r.OS = osrelease.Read(t.Root)
+	}
 	if err := e.readOutput(r, t, file); err != nil {
 		return nil, unreadable(err)
 	}
