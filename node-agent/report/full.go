@@ -29,6 +29,12 @@ type Full struct {
 // Assessed tells whether packages were matched: only then no finding means that none is known.
 func (f *Full) Assessed() bool { return f.Report.Summary != nil && f.Report.Summary.Critical != nil }
 
+// SecretsUntold tells that secrets were looked for by an engine that keeps what it found to itself
+// and its own documents: qscanner.
+func (f *Full) SecretsUntold() bool {
+	return slices.Contains(f.Types, string(engine.ScanSecrets)) && (f.Report.Summary == nil || f.Report.Summary.Secrets == nil)
+}
+
 // Note is something a reader must know before calling the image clean.
 type Note struct {
 	// Reason of the API: NotAssessed, PartiallyAssessed, Partial, or that of a failure.
@@ -60,6 +66,9 @@ func (f *Full) Notes() (notes []Note) {
 		add(v1alpha1.ReasonNotAssessed, "", "no vulnerability database matched the %d packages: their vulnerabilities are unknown, not zero", s.Packages)
 	case s.NotAssessed > 0:
 		add(v1alpha1.ReasonPartiallyAssessed, "", "the vulnerability database says nothing on %d of %d packages: their vulnerabilities are unknown", s.NotAssessed, s.Packages)
+	}
+	if f.SecretsUntold() {
+		add(v1alpha1.ReasonPartiallyAssessed, "", "secrets were looked for, and the engine %s does not tell where it found any", f.Report.Scanner.Engine)
 	}
 	for _, w := range f.Warnings[:min(len(f.Warnings), engine.MaxWarnings)] {
 		add(v1alpha1.ReasonPartial, w.Path, "%s", w.Message)

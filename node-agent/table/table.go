@@ -55,9 +55,12 @@ func head(b *bytes.Buffer, f *report.Full) {
 	}
 	line("packages", "%d%s", s.Packages, part(s.NotAssessed, ", %d not assessed"))
 	line("findings", "%s", counts(s, f.Assessed()))
-	if s.Secrets != nil {
+	switch {
+	case s.Secrets != nil:
 		line("secrets", "%d", *s.Secrets)
-	} else {
+	case f.SecretsUntold():
+		line("secrets", "not told by the engine")
+	default:
 		line("secrets", "not looked for")
 	}
 }

@@ -30,12 +30,20 @@ func failed() *report.Full {
 	return f
 }
 
+// untold is what qscanner says, which matches by itself and keeps its secrets.
+func untold() *report.Full {
+	f := reporttest.Matched(reporttest.Findings()[3:4], nil, nil)
+	f.Types, f.Report.Scanner = []string{"pkg", "secret"}, v1alpha1.ReportScanner{Engine: "qscanner", Version: "4.8.0"}
+	return f
+}
+
 func TestTheTableIsTheGoldenOne(t *testing.T) {
 	for name, f := range map[string]*report.Full{
 		"full":      reporttest.Full(),
 		"unmatched": reporttest.Unmatched(),
 		"clean":     reporttest.Matched(nil, []engine.Secret{}, nil),
 		"failed":    failed(),
+		"untold":    untold(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			file, got := filepath.Join("testdata", name+".txt"), Document(f)
