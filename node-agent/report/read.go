@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
@@ -18,11 +20,21 @@ const (
 	// 4,000.
 	MaxListed = 10_000
 	// MaxFile bounds a report.json in bytes: MaxListed findings at their bounds, every byte of
-	// which that an image's author can choose takes six in JSON.
+	// which that an image's author can choose takes two in JSON.
 	MaxFile = 32 << 20
 	// maxRest bounds what a report.json holds beside its findings, of which Bound keeps MaxBytes.
 	maxRest = 256 << 10
 )
+
+// Write writes a report.json. The report must have passed Bound.
+func Write(out io.Writer, r *v1alpha1.ScanReport) error {
+	whole := *r
+	whole.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScanReport"}
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false) // which takes six bytes for one
+	e.SetIndent("", "  ")
+	return e.Encode(&whole)
+}
 
 // Read reads a report.json that may have been written by an attacker. Findings are taken one by
 // one, so that memory is bounded by MaxListed of them and not by how many a file of MaxFile bytes

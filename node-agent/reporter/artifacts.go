@@ -4,7 +4,6 @@
 package reporter
 
 import (
-	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
@@ -49,16 +48,18 @@ func (r *Reporter) collect(result *handover.Result, want *v1alpha1.ScanReport) *
 			continue // not asked for
 		}
 		a := v1alpha1.Artifact{Name: d.name, MediaType: d.mediaType}
-		packed, err := pack(result, &a)
-		switch n := int64(len(packed)); {
-		case err != nil:
+		p, err := pack(result, &a)
+		if err != nil {
 			dropped = append(dropped, fmt.Sprintf("%s (%v)", d.name, err))
+			continue
+		}
+		switch n := p.size; {
 		case total+n > maxConfigMap:
 			dropped = append(dropped, fmt.Sprintf("%s (%d bytes compressed, a ConfigMap holds %d)", d.name, n, maxConfigMap))
 		case !r.budget.allows(total + n):
 			dropped = append(dropped, fmt.Sprintf("%s (the namespace's budget of %d MiB is used up)", d.name, maxArtifactBytes>>20))
 		default:
-			data[d.name+".gz"] = packed
+			data[d.name+".gz"] = p.bytes
 			total += n
 			parts = append(parts, d.name, a.SHA256)
 			want.Report.Artifacts = append(want.Report.Artifacts, a)
@@ -105,16 +106,17 @@ func configMap(owner *v1alpha1.ScanReport, name string, data map[string][]byte) 
 	}
 }
 
-// pack compresses one document, and fills in its digest and size.
-func pack(result *handover.Result, a *v1alpha1.Artifact) ([]byte, error) {
+// pack compresses one document, and fills in its digest and size. What would not fit into a
+// ConfigMap is measured and not held: a document of random bytes would take the reporter's memory.
+func pack(result *handover.Result, a *v1alpha1.Artifact) (*packed, error) {
 	f, err := result.File(a.Name, maxDocument)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var out bytes.Buffer
+	out := &packed{}
 	sum := sha256.New()
-	zip, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	zip, err := gzip.NewWriterLevel(out, gzip.BestCompression)
 	if err != nil {
 		return nil, err
 	}
@@ -125,5 +127,18 @@ func pack(result *handover.Result, a *v1alpha1.Artifact) ([]byte, error) {
 		return nil, err
 	}
 	a.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	return out.Bytes(), nil
+	return out, nil
+}
+
+// packed is a compressed document, or how large it would be.
+type packed struct {
+	bytes []byte
+	size  int64
+}
+
+func (p *packed) Write(b []byte) (int, error) {
+	if p.size += int64(len(b)); p.size <= maxConfigMap {
+		p.bytes = append(p.bytes, b...)
+	}
+	return len(b), nil
 }

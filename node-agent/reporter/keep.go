@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +14,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
@@ -125,16 +122,13 @@ func (res *result) putDocument(t *tree.Tree, f *tree.Folder, k *kept, name, medi
 // putReport writes the report.
 func (res *result) putReport(t *tree.Tree, f *tree.Folder, k kept) (v1alpha1.Artifact, error) {
 	full := *res.all
-	full.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScanReport"}
 	full.Annotations = maps.Clone(full.Annotations)
 	full.Report.Artifacts = slices.Clone(k.artifacts)
 	if len(k.dropped) > 0 {
 		notKept(&full, fmt.Sprint(k.dropped))
 	}
 	return putFile(f, t.VolumePath(res.place, handover.ReportFile), "application/json", func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(full)
+		return report.Write(w, &full)
 	})
 }
 

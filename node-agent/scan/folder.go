@@ -6,7 +6,6 @@ package scan
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -45,11 +44,11 @@ func (r *Result) writeFolder(dir, name string) error {
 			return err
 		}
 	}
-	body, err := json.MarshalIndent(r.scanReport(), "", "  ")
+	file, err := os.OpenFile(filepath.Join(tmp, handover.ReportFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(tmp, handover.ReportFile), append(body, '\n'), 0o644); err != nil {
+	if err := errors.Join(report.Write(file, r.scanReport()), file.Close()); err != nil {
 		return err
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
@@ -102,7 +101,6 @@ func (r *Result) scanReport() *v1alpha1.ScanReport {
 		annotations[v1alpha1.AnnotationPolicy] = r.Policy
 	}
 	return &v1alpha1.ScanReport{
-		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScanReport"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: report.Subject{
 				Path:      printable.Escape(r.Report.Target.Path),
