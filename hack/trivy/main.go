@@ -1,4 +1,4 @@
-// Command trivy runs a real trivy over three images made by code, with a small database made by code, and keeps what it
+// Command trivy runs a real trivy over three images and a repository made by code, with a small database made by code, and keeps what it
 // reports: the test data of node-agent/engine/trivy. The vulnerabilities are invented; the identifiers are of a year to come.
 package main
 
@@ -40,11 +40,15 @@ func run(trivy, cache, work, out string) error {
 		if err := image(filepath.Join(work, name), add); err != nil {
 			return fmt.Errorf("make the image %s: %w", name, err)
 		}
-		if err := report(trivy, cache, filepath.Join(work, name), filepath.Join(out, name+".json")); err != nil {
+		if err := report(trivy, "rootfs", cache, filepath.Join(work, name), filepath.Join(out, name+".json")); err != nil {
 			return fmt.Errorf("scan the image %s: %w", name, err)
 		}
 	}
-	return nil
+	repository := filepath.Join(work, "repository")
+	if err := fixtures.NewTree(filepath.Join(repository, "rootfs")).With(trivytest.Repository).Done(); err != nil {
+		return fmt.Errorf("make the repository: %w", err)
+	}
+	return report(trivy, "fs", cache, repository, filepath.Join(out, "repository.json"))
 }
 
 // image makes a tree and a SIF of it.
@@ -55,8 +59,8 @@ func image(dir string, add func(*fixtures.Tree)) error {
 }
 
 // report runs trivy as the engine does, but in dir, so that no path of this machine gets into the report.
-func report(trivy, cache, dir, out string) error {
-	cmd := exec.Command(trivy, "-q", "rootfs", "--cache-dir", cache, "--skip-db-update", "--skip-java-db-update", "--offline-scan",
+func report(trivy, command, cache, dir, out string) error {
+	cmd := exec.Command(trivy, "-q", command, "--cache-dir", cache, "--skip-db-update", "--skip-java-db-update", "--offline-scan",
 		"--skip-version-check", "--disable-telemetry", "--timeout", "10m0s", "--scanners", "vuln,secret", "--list-all-pkgs", "--format", "json",
 		"-o", out, "rootfs")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr

@@ -44,7 +44,7 @@ func (r *report) addFinding(v vulnerability) error {
 	}
 	f := engine.Finding{
 		ID: text(v.VulnerabilityID), Package: text(v.PkgName), Version: text(v.InstalledVersion), FixedVersion: text(v.FixedVersion),
-		PURL: text(v.PkgIdentifier.V.PURL), Path: document.Path(string(v.PkgPath)),
+		PURL: text(v.PkgIdentifier.V.PURL), Path: r.now.file(v.PkgPath),
 		Severity: severities[v.Severity], Source: text(v.SeveritySource), Summary: text(v.Title),
 	}
 	for _, id := range append(document.List[document.Text]{v.VulnerabilityID}, v.VendorIDs[:min(len(v.VendorIDs), 16)]...) {

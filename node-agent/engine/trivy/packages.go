@@ -49,8 +49,8 @@ func (r *report) addPackage(x trivyPackage) error {
 	for _, l := range x.Licenses[:min(len(x.Licenses), 16)] {
 		p.Licenses = append(p.Licenses, engine.Text(string(l), maxText))
 	}
-	if x.FilePath != "" {
-		p.Locations = []string{document.Path(string(x.FilePath))}
+	if file := r.now.file(x.FilePath); file != "" {
+		p.Locations = []string{file}
 	}
 	p.FoundBy = []string{Name}
 	if err := r.keptPackages.Package(p); err != nil {
@@ -96,6 +96,15 @@ var matchedTypes = map[document.Text][]document.Text{
 		"gomod", "gradle", "hex", "jar", "javascript", "julia", "kubernetes", "node-pkg", "npm", "nuget", "packages-props", "pip",
 		"pipenv", "pnpm", "poetry", "pom", "pub", "pylock", "python-pkg", "rustbinary", "sbt", "swift", "uv", "yarn",
 	},
+}
+
+// file is where a package was found: its own file, else the lock file or program that the result is about. Packages of the
+// system have none.
+func (r result) file(own document.Text) string {
+	if own == "" && r.Class == "lang-pkgs" {
+		own = r.Target
+	}
+	return document.Path(string(own))
 }
 
 func (r result) matched() bool { return slices.Contains(matchedTypes[r.Class], r.Type) }

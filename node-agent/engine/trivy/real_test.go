@@ -33,7 +33,7 @@ func TestTheReportsOfARealTrivyAreRead(t *testing.T) {
 			},
 			findings: []string{
 				"CVE-2099-0001 openssl 3.0.11-1~deb12u2 critical 9.8 by nvd, fixed in 3.0.11-1~deb12u99; also DSA-9999-1",
-				"CVE-2099-0005 requests 2.31.0 high 8.7 by ghsa, fixed in 2.99.0, 3.0.1; also GHSA-aaaa-bbbb-cccc",
+				"CVE-2099-0005 requests 2.31.0 high 8.7 by ghsa, fixed in 2.99.0, 3.0.1; also GHSA-aaaa-bbbb-cccc in usr/lib/python3/dist-packages/requests-2.31.0.dist-info/METADATA",
 				"CVE-2099-0003 zlib1g 1:1.2.13.dfsg-1+b1 medium 4.3 by nvd, fixed in 1:1.2.13.dfsg-2",
 				"CVE-2099-0002 openssl 3.0.11-1~deb12u2 low 6.1 by debian",
 			},
@@ -48,21 +48,36 @@ func TestTheReportsOfARealTrivyAreRead(t *testing.T) {
 			},
 			findings: []string{
 				"CVE-2099-0004 busybox 1.36.1-r15 high by nvd, fixed in 1.36.1-r99",
-				"GHSA-dddd-eeee-ffff lodash 4.17.20 medium by ghsa",
+				"GHSA-dddd-eeee-ffff lodash 4.17.20 medium by ghsa in usr/lib/node_modules/lodash/package.json",
 			},
 		},
 		// The program's own module, which has no version, and a package of another vendor than the system's.
 		"rocky": {notAssessed: 2,
 			packages: []string{
-				"pkg:golang/example.com/demo example.com/demo  ",
-				"pkg:golang/example.com/greeting@v1.2.3 example.com/greeting v1.2.3 ",
-				"pkg:golang/stdlib@v1.26.8 stdlib v1.26.8 ",
+				"pkg:golang/example.com/demo example.com/demo  usr/local/bin/greet",
+				"pkg:golang/example.com/greeting@v1.2.3 example.com/greeting v1.2.3 usr/local/bin/greet",
+				"pkg:golang/stdlib@v1.26.8 stdlib v1.26.8 usr/local/bin/greet",
 				"pkg:rpm/rocky/bash@5.1.8-9.el9?arch=x86_64&distro=rocky-9.4 bash 5.1.8-9.el9 ",
 				"pkg:rpm/rocky/openssl-libs@3.0.7-27.el9?arch=x86_64&distro=rocky-9.4&epoch=1 openssl-libs 1~3.0.7-27.el9  of openssl",
 			},
 			findings: []string{
 				"CVE-2099-0001 openssl-libs 1:3.0.7-27.el9 high 9.8 by rocky, fixed in 1:3.0.7-99.el9",
-				"CVE-2099-0006 example.com/greeting v1.2.3 unknown, fixed in 1.3.0",
+				"CVE-2099-0006 example.com/greeting v1.2.3 unknown, fixed in 1.3.0 in usr/local/bin/greet",
+			},
+		},
+		"repository": {notAssessed: 1,
+			packages: []string{
+				"pkg:cargo/time@0.1.43 time 0.1.43 tool/Cargo.lock",
+				"pkg:composer/monolog/monolog@2.0.0 monolog/monolog 2.0.0 web/composer.lock",
+				"pkg:golang/example.com/demo example.com/demo  tool/go.mod",
+				"pkg:golang/example.com/greeting@v1.2.3 example.com/greeting v1.2.3 tool/go.mod",
+				"pkg:npm/lodash@4.17.20 lodash 4.17.20 package-lock.json",
+				"pkg:pypi/requests@2.31.0 requests 2.31.0 service/requirements.txt",
+			},
+			findings: []string{
+				"CVE-2099-0005 requests 2.31.0 high 8.7 by ghsa, fixed in 2.99.0, 3.0.1; also GHSA-aaaa-bbbb-cccc in service/requirements.txt",
+				"GHSA-dddd-eeee-ffff lodash 4.17.20 medium by ghsa in package-lock.json",
+				"CVE-2099-0006 example.com/greeting v1.2.3 unknown, fixed in 1.3.0 in tool/go.mod",
 			},
 		},
 	} {
@@ -137,6 +152,9 @@ func lineOf(f engine.Finding) string {
 	}
 	if len(also) > 0 {
 		line += "; also " + strings.Join(also, ", ")
+	}
+	if f.Path != "" {
+		line += " in " + f.Path
 	}
 	return line
 }

@@ -1,4 +1,4 @@
-// Package trivytest makes the three images whose reports by a real trivy are test data.
+// Package trivytest makes the three images and the repository whose reports by a real trivy are test data.
 package trivytest
 
 import (
@@ -29,6 +29,17 @@ var Images = map[string]func(*fixtures.Tree){
 			Executable("usr/bin/bash", "\x7fELF not really\n").
 			With(goProgram)
 	},
+}
+
+// Repository is source code with lock files.
+func Repository(t *fixtures.Tree) {
+	t.File("package-lock.json", `{"name": "app", "version": "1.0.0", "lockfileVersion": 3, "packages": {"": {"name": "app", "version": "1.0.0",
+"dependencies": {"lodash": "^4.17.0"}}, "node_modules/lodash": {"version": "4.17.20", "license": "MIT"}}}
+`).
+		File("service/requirements.txt", "requests==2.31.0\n").
+		File("tool/Cargo.lock", "version = 3\n\n[[package]]\nname = \"time\"\nversion = \"0.1.43\"\nsource = \"registry+https://github.com/rust-lang/crates.io-index\"\n").
+		File("tool/go.mod", "module example.com/demo\n\ngo 1.21\n\nrequire example.com/greeting v1.2.3\n").
+		File("web/composer.lock", `{"packages": [{"name": "monolog/monolog", "version": "2.0.0"}], "packages-dev": []}`+"\n")
 }
 
 func goProgram(t *fixtures.Tree) {
