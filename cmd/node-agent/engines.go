@@ -4,7 +4,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -189,9 +188,14 @@ func (f *engineFlags) useTrivy(s *scan.Scanner) (func(), error) {
 		return nil, usageError{errors.New("--scan-types: the engine trivy looks for pkg and secret")}
 	}
 	c := f.trivy
-	c.Mode, c.Cache, c.Tmp = trivy.Mode(cmp.Or(f.mode, string(trivy.GetReport))), f.database, f.tmpDir
-	if f.mode == evaluatePolicy {
-		c.Mode = trivy.GetReport // the agent judges
+	c.Cache, c.Tmp = f.database, f.tmpDir
+	switch f.mode {
+	case "", "get-report", evaluatePolicy: // it is the agent that judges
+		c.Mode = trivy.GetReport
+	case "inventory-only":
+		c.Mode = trivy.InventoryOnly
+	default:
+		return nil, usageError{fmt.Errorf("--mode %q: the engine trivy knows inventory-only, get-report and evaluate-policy", f.mode)}
 	}
 	var err error
 	if c.Binary, err = lookUp(c.Binary); err != nil {

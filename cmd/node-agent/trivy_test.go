@@ -90,7 +90,7 @@ func TestTrivyWithoutADatabase(t *testing.T) {
 		"but not where it is excluded":  {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, false), "--exclude-dirs=/opt"}, packages: 3},
 		"a JAR has the Java database":   {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, true)}, packages: 3},
 		"a scan type it does not know":  {image: sif(t), args: []string{"--scan-types=fileinsight"}, exit: 2, says: "pkg and secret"},
-		"a mode it does not know":       {image: sif(t), args: []string{"--mode=scan-only"}, exit: 2, says: "get-report and inventory-only"},
+		"a mode it does not know":       {image: sif(t), args: []string{"--mode=scan-only"}, exit: 2, says: "inventory-only, get-report and evaluate-policy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, printed, report, _ := scanWithTrivy(t, c.image, c.args...)
