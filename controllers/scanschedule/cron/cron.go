@@ -66,21 +66,21 @@ func (s *Schedule) Interval() time.Duration {
 }
 
 // shortestGap is the least number of days from one that matches to the next.
-func (s *Schedule) shortestGap() int {
-	previous, shortest := -1, 0
-	start := date(2000, 1, 1)
-	for n := range horizon * 366 {
-		d := start.AddDate(0, 0, n)
+func (s *Schedule) shortestGap() (shortest int) {
+	const day = 24 * time.Hour
+	var previous time.Time
+	for d := date(2000, 1, 1); d.Year() < 2000+horizon && shortest != 1; d = d.Add(day) {
+		if !s.months.has(int(d.Month())) {
+			d = date(d.Year(), d.Month()+1, 0) // the loop goes on with the first of the next month
+			continue
+		}
 		if !s.matchesDay(d.Month(), d.Day(), d.Weekday()) {
 			continue
 		}
-		if gap := n - previous; previous >= 0 && (shortest == 0 || gap < shortest) {
+		if gap := int(d.Sub(previous) / day); !previous.IsZero() && (shortest == 0 || gap < shortest) {
 			shortest = gap
 		}
-		if shortest == 1 {
-			break
-		}
-		previous = n
+		previous = d
 	}
 	return shortest
 }
