@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/test/fixtures"
 	"github.com/sifscan/sifscan-operator/test/schemas"
 )
@@ -280,6 +281,36 @@ func TestAScanThatAssessedNothingSaysSoInEveryDocument(t *testing.T) {
 				t.Errorf("%s\n%s", line, documents["report.txt"])
 			}
 		})
+	}
+}
+
+func TestHostileNamesInAnImageAreEscapedInEveryDocument(t *testing.T) {
+	hostile := func(tree *fixtures.Tree) {
+		const name = "root/\x1b[2J\u202egpj.\xff\n[a](b){0}"
+		tree.File(name+".env", "password glpat-"+strings.Repeat("Ab3", 7)[:20]+"\n").
+			File("usr/lib/os-release", "ID=debian\nVERSION_ID=12\nPRETTY_NAME=\"\x1b[2J\u202e"+strings.Repeat("x", 1<<20)+"\"\n").
+			File(name+"/node_modules/x/package.json", `{"name": "x\u001b[2J\u202e`+strings.Repeat("y", 1<<10)+`", "version": "1"}`)
+	}
+	line, documents := made(t, "--db", database(t), "--formats=json,spdx,cyclonedx", "--report-formats=sarif,table", "--scan-types=pkg,secret", sif(t, hostile))
+	documents["printed"] = []byte(line)
+	for name, text := range documents {
+		if len(text) > 64<<10 {
+			t.Errorf("%s has %d bytes", name, len(text))
+		}
+		for row := range strings.Lines(string(text)) {
+			if !printable.Safe(strings.TrimSuffix(row, "\n")) {
+				t.Errorf("%s: %.300q", name, row)
+			}
+		}
+		if regexp.MustCompile(`[^\\]\\u(001b|202e)`).Match(text) {
+			t.Errorf("%s hands on what nobody should see:\n%.2000s", name, text)
+		}
+	}
+	if counts := countTable(t, documents["report.txt"]); counts["secrets"] != 1 {
+		t.Errorf("the secret is not in the table:\n%.2000s", documents["report.txt"])
+	}
+	if err := schemas.Compile(t, "sarif", "sarif-schema-2.1.0.json").Validate(t, documents["report.sarif"]); err != nil {
+		t.Error(err)
 	}
 }
 
