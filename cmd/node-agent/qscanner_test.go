@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -372,12 +373,12 @@ func TestHostileOutputsOfQscannerAreExplained(t *testing.T) {
 		"an inventory of 100 MB":               {"output json huge\n", "", "inventory.json is left out"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newBench(t, "--report-formats=sarif,table")
 			_, printed, report := b.scan(sif(t, told(c.told)))
 			if report.Outcome.Reason != c.reason || !strings.Contains(report.Outcome.Message, c.says) {
 				t.Errorf("outcome %+v, want %q with %q\n%s", report.Outcome, c.reason, c.says, printed)
 			}
-			nothingRaw(t, printed, b.out)
+			nothingRaw(t, printed, b.out, "inventory.json", "sbom.spdx.json", "sbom.cdx.json", "report.sarif")
 			if report.Outcome.Reason == "" && report.Summary.Critical == nil {
 				t.Error("a report of no assessment passes for a good one")
 			}
@@ -385,18 +386,18 @@ func TestHostileOutputsOfQscannerAreExplained(t *testing.T) {
 	}
 }
 
-// nothingRaw fails when what the engine wrote stands as it was in what was printed or in the agent's own report: a terminal's
-// escape, text that turns its direction, or bytes that are no UTF-8.
-func nothingRaw(t *testing.T, printed, out string) {
+// nothingRaw fails when what the engine wrote stands as it was in what was printed or in the agent's own documents: a terminal's
+// escape, text that turns its direction, or bytes that are no UTF-8. Documents of the engine's are handed on, as JSON.
+func nothingRaw(t *testing.T, printed, out string, handedOn ...string) {
 	t.Helper()
 	texts := map[string]string{"what was printed": printed}
-	names, _ := filepath.Glob(filepath.Join(out, "*", "report.*"))
+	names, _ := filepath.Glob(filepath.Join(out, "*", "*"))
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if filepath.Base(name) != "report.sarif" { // the engine's own, handed on as JSON
+		if !slices.Contains(handedOn, filepath.Base(name)) {
 			texts[name] = string(text)
 		}
 	}

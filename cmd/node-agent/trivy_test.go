@@ -174,11 +174,11 @@ func TestHostileOutputsOfTrivyAreExplained(t *testing.T) {
 			if args == nil {
 				args = []string{"--db=" + trivyCache(t, false), "--scan-types=pkg,secret"}
 			}
-			code, printed, report, out := scanWithTrivy(t, sif(t, toldTrivy(c.told)), args...)
+			code, printed, report, out := scanWithTrivy(t, sif(t, toldTrivy(c.told)), append(args, "--report-formats=sarif,table")...)
 			if report.Outcome.Reason != c.reason || !strings.Contains(report.Outcome.Message, c.says) || (code == 0) != (c.reason == "") {
 				t.Errorf("exit code %d, outcome %+v, want %q with %q\n%s", code, report.Outcome, c.reason, c.says, printed)
 			}
-			nothingRaw(t, printed, out)
+			nothingRaw(t, printed, out, "inventory.json")
 		})
 	}
 }
