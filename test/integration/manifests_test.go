@@ -20,7 +20,20 @@ var _ = DescribeTable("A wrong manifest is refused by kubectl apply with a messa
 		Expect(err).To(HaveOccurred(), "it was accepted")
 		Expect(out).To(ContainSubstring(message))
 	},
-	Entry("nothing to scan", `{target: {}}`, "spec.target: set volume (with claimName)"),
+	Entry("nothing to scan", `{target: {}}`, "spec.target: set exactly one of volume, list, directory and image"),
+	Entry("two things to scan", target(`volume: {claimName: a}, image: {reference: b}`), "spec.target: set exactly one of volume, list, directory and image"),
+	Entry("a list without a ConfigMap", target(`list: {volumes: []}`), "spec.target.list.configMap"),
+	Entry("a list in a ConfigMap that no ConfigMap can be named", target(`list: {configMap: {name: "My Targets"}}`), "spec.target.list.configMap.name: use the name of a ConfigMap"),
+	Entry("a key that leads elsewhere", target(`list: {configMap: {name: targets, key: ".."}}`), "spec.target.list.configMap.key: use a key of the ConfigMap"),
+	Entry("a list's volume that users do not see", target(`list: {configMap: {name: targets}, volumes: [{claimName: a}]}`), "spec.target.list.volumes[0].mountPath"),
+	Entry("a list's volume at a relative path", target(`list: {configMap: {name: targets}, volumes: [{claimName: a, mountPath: shared}]}`), "spec.target.list.volumes.mountPath: begin it with '/'"),
+	Entry("two volumes of a list in one place", target(`list: {configMap: {name: targets}, volumes: [{claimName: a, mountPath: /s}, {claimName: b, mountPath: /s}]}`), "Duplicate value"),
+	Entry("a directory out of the volume", target(`directory: {claimName: a, path: /x/../../y}`), "spec.target.directory.path: remove '..'"),
+	Entry("a directory that is neither", target(`directory: {claimName: a, kind: folder}`), `supported values: "rootfs", "repo"`),
+	Entry("a reference with its transport", target(`image: {reference: "docker://nginx"}`), "spec.target.image.reference: remove what is before and with '://'"),
+	Entry("a reference that is a flag", target(`image: {reference: "--engine=x"}`), "spec.target.image.reference: use a reference without spaces"),
+	Entry("a reference with a space", target(`image: {reference: "a b"}`), "spec.target.image.reference: use a reference without spaces"),
+	Entry("a pull secret that no Secret can be named", target(`image: {reference: nginx, pullSecretName: "A/b"}`), "spec.target.image.pullSecretName: use the name of a Secret"),
 	Entry("a claim that no claim can be named", `{target: {volume: {claimName: "Shared Images"}}}`, "use the name of a PersistentVolumeClaim"),
 	Entry("a subPath from the root", volume(`subPath: /images`), "spec.target.volume.subPath: remove the leading '/'"),
 	Entry("a subPath out of the volume", volume(`subPath: a/../../b`), "spec.target.volume.subPath: remove '..'"),
@@ -61,6 +74,8 @@ var _ = DescribeTable("A wrong manifest is refused by kubectl apply with a messa
 	Entry("a device for a scan", `{target: {volume: {claimName: shared}}, resources: {claims: [{name: gpu}]}}`, "spec.resources.claims: remove it"),
 	Entry("a field with a typing error", volume(`path: ["a"]`), `unknown field "spec.target.volume.path"`),
 )
+
+func target(fields string) string { return "{target: {" + fields + "}}" }
 
 func volume(fields string) string {
 	return fmt.Sprintf("{target: {volume: {claimName: shared, %s}}}", fields)
