@@ -35,6 +35,7 @@ var copyResources = corev1.ResourceRequirements{
 		corev1.ResourceMemory: resource.MustParse("32Mi"),
 	},
 	Limits: corev1.ResourceList{
+		corev1.ResourceCPU:    resource.MustParse("1"),
 		corev1.ResourceMemory: resource.MustParse("128Mi"),
 	},
 }

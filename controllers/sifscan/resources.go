@@ -26,13 +26,15 @@ var (
 )
 
 // The reporter streams files of bounded size and holds one inventory: it needs little, and the
-// same for every scan.
+// same for every scan. It has every limit that a namespace's ResourceQuota may count, or no pod
+// would be let in there.
 var reporterResources = corev1.ResourceRequirements{
 	Requests: corev1.ResourceList{
 		corev1.ResourceCPU:    resource.MustParse("50m"),
 		corev1.ResourceMemory: resource.MustParse("64Mi"),
 	},
 	Limits: corev1.ResourceList{
+		corev1.ResourceCPU:    resource.MustParse("1"),
 		corev1.ResourceMemory: resource.MustParse("256Mi"),
 	},
 }

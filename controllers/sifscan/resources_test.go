@@ -73,3 +73,19 @@ func TestGoEnv(t *testing.T) {
 		})
 	}
 }
+
+func TestEveryContainerHasWhatAQuotaMayCount(t *testing.T) {
+	pod := BuildJob(makeScan().with(withQscanner).inputs(everyEngine())).Spec.Template.Spec
+	for _, c := range append(pod.InitContainers, pod.Containers...) {
+		for list, amounts := range map[string]corev1.ResourceList{"requests": c.Resources.Requests, "limits": c.Resources.Limits} {
+			for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+				if amount := amounts[name]; amount.IsZero() {
+					t.Errorf("container %s has no %s.%s", c.Name, list, name)
+				}
+			}
+		}
+	}
+	if n := len(pod.InitContainers); n < 3 {
+		t.Errorf("%d init containers: the copiers are not among what was looked at", n)
+	}
+}
