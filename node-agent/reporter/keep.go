@@ -42,10 +42,10 @@ func (o *Options) store() string {
 	return string(o.Artifacts) + ":" + report.Hash(enough, o.Volume.ClaimUID, path.Clean("/"+o.Volume.SubPath))
 }
 
-// writer is this worker's name on a volume for documents. Every pod of the worker has it, and no
+// staging is this worker's name on a volume for documents. Every pod of the worker has it, and no
 // other worker, of whatever namespace: one export can be a volume of several, and Jobs of equal
 // SIFScans have equal names.
-func (o *Options) writer() string {
+func (o *Options) staging() string {
 	const enough = 12
 	return fmt.Sprintf("%s-w%d-%s", o.Job, o.Worker, report.Hash(enough, o.ScanUID))
 }

@@ -18,13 +18,13 @@ func TestWorkersThatShareAVolumeDoNotShareAName(t *testing.T) {
 		"another run of the scan":  {Job: "nightly-2", ScanUID: "u1"},
 		"a job named like another": {Job: "nightly-1-w0", ScanUID: "u1"},
 	} {
-		if other, taken := seen[o.writer()]; taken {
-			t.Errorf("%s has the name of %s: %s", what, other, o.writer())
+		if other, taken := seen[o.staging()]; taken {
+			t.Errorf("%s has the name of %s: %s", what, other, o.staging())
 		}
-		seen[o.writer()] = what
+		seen[o.staging()] = what
 	}
 	pod := Options{Job: "nightly-1", ScanUID: "u1", Node: "n2"}
-	if seen[pod.writer()] != "a worker" {
+	if seen[pod.staging()] != "a worker" {
 		t.Error("a worker's next pod does not find what the one before left")
 	}
 }

@@ -107,7 +107,7 @@ func Run(ctx context.Context, api client.Client, resultsDir, stateDir string, op
 		return fmt.Errorf("read what the cluster knows of earlier scans: %w", err)
 	}
 	if opts.Volume != nil {
-		r.shelf = newShelf(opts.Volume, opts.writer())
+		r.shelf = newShelf(opts.Volume, opts.staging())
 		r.tidy(work)
 		defer r.leave(work)
 	}
