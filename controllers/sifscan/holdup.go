@@ -62,7 +62,7 @@ func waitingCause(pod *corev1.Pod, s *corev1.ContainerStatus) (cause, bool) {
 			pod.Spec.NodeName, printable(s.Image, maxDetail), reason, detail)}, true
 	case reason == createConfigError && strings.Contains(detail, "subPath"):
 		// The mount is read-only, so kubelet cannot make the folder as it does elsewhere.
-		return cause{v1alpha1.ReasonVolumeNotFound, "spec.target.volume.subPath is not a folder of the volume: " + detail}, true
+		return cause{v1alpha1.ReasonVolumeNotFound, "the subPath of spec.target is not a folder of the volume: " + detail}, true
 	case reason == createConfigError:
 		return cause{v1alpha1.ReasonCredentialsMissing, "the scan pod refers to something that is not there: " + detail +
 			"; create it, or correct its name in the spec: the scan goes on by itself"}, true

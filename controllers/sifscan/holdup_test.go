@@ -33,7 +33,7 @@ func TestHoldupOf(t *testing.T) {
 			cause{v1alpha1.ReasonImagePullFailed, "node n1 cannot get image sifscan.io/sifscan-node-agent:dev (InvalidImageName): couldn't parse"}, created},
 		{"the subPath is not there",
 			pod().waits(scannerContainer, "CreateContainerConfigError", `failed to prepare subPath for volumeMount "target" of container "scanner"`),
-			cause{v1alpha1.ReasonVolumeNotFound, `spec.target.volume.subPath is not a folder of the volume: failed to prepare subPath for volumeMount "target" of container "scanner"`}, created},
+			cause{v1alpha1.ReasonVolumeNotFound, `the subPath of spec.target is not a folder of the volume: failed to prepare subPath for volumeMount "target" of container "scanner"`}, created},
 		{"a Secret is not there",
 			pod().waits(scannerContainer, "CreateContainerConfigError", `secret "a" not found`),
 			cause{v1alpha1.ReasonCredentialsMissing, `the scan pod refers to something that is not there: secret "a" not found; create it, or correct its name in the spec: the scan goes on by itself`}, created},
