@@ -45,15 +45,10 @@ func (in JobInputs) native() part {
 // checkEngine refuses a spec whose engine the operator cannot run.
 func (c *OperatorConfig) checkEngine(spec *v1alpha1.SIFScanSpec) error {
 	s := resolve(spec)
-	missing := func(flag string) error {
-		return &hold{stalled: true, reason: v1alpha1.ReasonNotAllowed, message: fmt.Sprintf(
-			"the operator has no binary of the engine %s: set spec.scanner.engine to native, or ask the operator's administrator for --%s-image", s.Engine, flag)}
-	}
 	switch {
-	case s.Engine == v1alpha1.EngineQscanner && c.Qscanner == nil:
-		return missing("qscanner")
-	case s.Engine == v1alpha1.EngineTrivy && c.Trivy == nil:
-		return missing("trivy")
+	case s.Engine == v1alpha1.EngineQscanner && c.Qscanner == nil, s.Engine == v1alpha1.EngineTrivy && c.Trivy == nil:
+		return &hold{stalled: true, reason: v1alpha1.ReasonNotAllowed, message: fmt.Sprintf(
+			"the operator has no binary of the engine %[1]s: set spec.scanner.engine to native, or ask the operator's administrator for --%[1]s-image", s.Engine)}
 	case s.Engine == v1alpha1.EngineQscanner && s.Qscanner.Mode != v1alpha1.QscannerInventoryOnly &&
 		s.Qscanner.Platform == "" && c.Qscanner.GatewayURL == "":
 		return &hold{stalled: true, reason: v1alpha1.ReasonInvalidSpec, message: "spec.scanner.qscanner.platform: name your Qualys platform, such as US2 or EU1"}
