@@ -118,3 +118,28 @@ func TestMoreFindingsThanAreListedAreCountedWithinBoundedMemory(t *testing.T) {
 		t.Errorf("%d MiB are held", kept>>20)
 	}
 }
+
+// Whatever is read can be bounded, written, and read again as the same.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"metadata":{"annotations":{"a":"b"}},"report":{"target":{"path":"/a"},"findings":[{"key":"k","severity":"high"}],"truncated":2}}`))
+	f.Add([]byte(`{"report":{"findings":null,"Findings":[{}],"report":{}},"report":{"findings":[{}]}}`))
+	f.Add([]byte(`{"report":{"image":{"labels":{"\u0000":"\ud800"}},"observedAt":null}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := Read(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		Bound(&r.Report)
+		var out bytes.Buffer
+		if err := Write(&out, r); err != nil {
+			return // a time that JSON has no words for
+		}
+		back, err := Read(bytes.NewReader(out.Bytes()))
+		if err != nil {
+			t.Fatalf("what was written is not read: %v\n%s", err, out.Bytes())
+		}
+		if len(back.Report.Findings) != len(r.Report.Findings) || back.Report.Target.Path != r.Report.Target.Path {
+			t.Errorf("read %+v, then %+v", r.Report, back.Report)
+		}
+	})
+}
