@@ -88,9 +88,9 @@ func once[T any](ctx context.Context, s *shelf, fn func() (T, error)) (T, error)
 }
 
 // passing says whether the storage may answer otherwise in a moment: a file that the server
-// exchanged, a connection that broke.
+// exchanged, a connection that broke, a signal that a FUSE or NFS call did not outlast.
 func passing(err error) bool {
-	return errors.Is(err, unix.ESTALE) || errors.Is(err, unix.EIO) || errors.Is(err, unix.ETIMEDOUT)
+	return errors.Is(err, unix.ESTALE) || errors.Is(err, unix.EIO) || errors.Is(err, unix.ETIMEDOUT) || errors.Is(err, unix.EINTR)
 }
 
 // reasonOf is what people are told of an error of the volume.

@@ -24,6 +24,7 @@ func TestAStorageErrorThatMayPassIsTriedAgainWithinBounds(t *testing.T) {
 		after   time.Duration
 	}{
 		"a stale handle passes":      {[]error{unix.ESTALE, nil}, nil, 2, time.Second},
+		"so does an interruption":    {[]error{unix.EINTR, nil}, nil, 2, time.Second},
 		"a broken connection passes": {[]error{unix.EIO, unix.ETIMEDOUT, nil}, nil, 3, 5 * time.Second},
 		"a broken disk does not":     {[]error{unix.EIO, unix.EIO, unix.EIO, nil}, unix.EIO, 3, 5 * time.Second},
 		"nobody waits for room":      {[]error{unix.ENOSPC, nil}, unix.ENOSPC, 1, 0},

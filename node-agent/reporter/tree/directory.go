@@ -128,7 +128,7 @@ func (d *directory) replace(name string, home *directory) error {
 		return home.failed("put in place", name, err)
 	}
 	err = unix.Renameat2(d.fd, name, home.fd, name, unix.RENAME_EXCHANGE)
-	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP) {
 		return home.failed("put in place", name, err)
 	}
 	return d.replaceInTwo(name, home)
