@@ -148,6 +148,7 @@ func (s *site) explain() {
 		{"get", "sifscan,scanreport,job,pod", "-o", "wide"},
 		{"get", "sifscan", "-o", `jsonpath={range .items[*]}{.metadata.name}{range .status.conditions[*]}{"\n  "}{.type}={.status} {.reason}: {.message}{end}{"\n"}{end}`},
 		{"get", "scaninventory", "-o", "yaml"},
+		{"get", "scanreport", "-o", `jsonpath={range .items[*]}{.metadata.name} {.metadata.annotations}{"\n"}{end}`},
 		{"get", "events", "--sort-by=.lastTimestamp"},
 		{"logs", "--selector=app.kubernetes.io/managed-by=sifscan-operator", "--all-containers", "--prefix", "--tail=40"},
 	} {
