@@ -157,6 +157,7 @@ type pod struct {
 	site           *site
 	results, state string
 	opened         []string
+	more           []agent.Claim // besides the site's
 	grace          time.Duration // of the reporter, once it was told to end
 	patience       time.Duration // of the scanner with the reporter
 	shelf          *agent.Volume // for documents; nil: ConfigMaps
@@ -171,7 +172,7 @@ func (p *pod) options() agent.Options {
 	s := p.site
 	o := agent.Options{
 		Namespace: s.namespace, Node: "n1", ScanName: s.scan.Name, ScanUID: string(s.scan.UID), Run: s.run, Job: s.scan.Name + "-" + s.run,
-		Claims: []agent.Claim{{Name: s.claim.Name, UID: string(s.claim.UID)}}, Engine: native.Name, ScanTypes: []string{"pkg"},
+		Claims: append([]agent.Claim{{Name: s.claim.Name, UID: string(s.claim.UID)}}, p.more...), Engine: native.Name, ScanTypes: []string{"pkg"},
 		Artifacts: v1alpha1.ArtifactsConfigMap, MaxFindings: 20, Rescan: v1alpha1.RescanWhenChanged, FlushEvery: 50 * time.Millisecond, Grace: p.grace,
 	}
 	if p.shelf != nil {
