@@ -66,3 +66,19 @@ func TestWhatCannotBeStreamedIsAnErrorThatSaysWhy(t *testing.T) {
 		})
 	}
 }
+
+// A stream finds what a document in memory does.
+func FuzzStream(f *testing.F) {
+	f.Add(`{"a": [{"b": 1}, 7, {"b": "two", "c": {}}], "a": null}`)
+	f.Add(`{"a": {"*": {"b": [[[]]]}}}`)
+	f.Add(`[1, {"a"`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var streamed, held []string
+		file := fileOf(t, text)
+		skipped, streamErr := Stream(file, 1<<20, Visit{Path: []string{"a", "*", "b"}, Do: func(raw json.RawMessage) error { streamed = append(streamed, string(raw)); return nil }})
+		more, heldErr := Each([]byte(text), func(raw json.RawMessage) error { held = append(held, string(raw)); return nil }, "a", "*", "b")
+		if diff := cmp.Diff(held, streamed); diff != "" || skipped != more || (streamErr == nil) != (heldErr == nil) {
+			t.Errorf("%d and %d skipped, errors %v and %v\n%s", more, skipped, heldErr, streamErr, diff)
+		}
+	})
+}

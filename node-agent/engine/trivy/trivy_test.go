@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
 
@@ -214,4 +216,40 @@ func TestTheCommandLineKeepsTrivyOffline(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzReport(f *testing.F) {
+	names, _ := filepath.Glob("testdata/*.json")
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte(`{"SchemaVersion": "2", "Results": [{"Packages": {"Name": []}, "Secrets": [{"RuleID": 7}]}, 1, null]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := read(t, string(text), database)
+		if err != nil {
+			return
+		}
+		all := []string{r.EngineVersion}
+		for _, p := range r.Packages {
+			all = append(append(all, p.Name, p.Version, p.PURL, p.SourceName, p.SourceVersion, p.Epoch, p.Architecture), slices.Concat(p.Licenses, p.Locations)...)
+		}
+		for _, x := range r.Findings {
+			all = append(append(all, x.ID, x.Package, x.Version, x.PURL, x.Path, x.Vector, x.Source, x.FixedVersion, x.Summary), x.IDs.Advisories...)
+		}
+		for _, x := range r.Secrets {
+			all = append(all, x.Rule, x.Path)
+		}
+		for _, text := range all {
+			if !printable.Safe(text) {
+				t.Errorf("%q is kept of it", text)
+			}
+		}
+		if r.NotAssessed > engine.Distinct(r.Packages) {
+			t.Errorf("%d of %d packages not assessed", r.NotAssessed, engine.Distinct(r.Packages))
+		}
+	})
 }
