@@ -6,8 +6,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -134,8 +136,12 @@ func (f *scanFlags) useRegistry(s *scan.Scanner) (err error) {
 			return configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--authfile: %w", err)}
 		}
 	}
-	if s.Registry, err = registry.New(registry.Options{Credentials: credentials, CAFile: cmp.Or(f.registryCA, f.engine.qscanner.CertFile)}); err != nil {
-		return configError{v1alpha1.ReasonInvalidSpec, err}
+	s.Registry, err = registry.New(registry.Options{Credentials: credentials, CAFile: cmp.Or(f.registryCA, f.engine.qscanner.CertFile)})
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && f.registryCA != "":
+		return configError{v1alpha1.ReasonCredentialsMissing, fmt.Errorf("the ConfigMap that the operator's --registry-ca-configmap names is not in this Namespace, or has no key ca.crt: %w", err)}
+	case err != nil:
+		return configError{v1alpha1.ReasonCredentialsMissing, err}
 	}
 	return nil
 }

@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -133,7 +135,11 @@ func (f *scanFlags) wanted(roots []*volume.Root, operands []string) (w scan.Want
 	switch {
 	case f.targetsFile != "":
 		targets, err := readTargets(f.targetsFile, nil)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return w, &volume.Error{Reason: v1alpha1.ReasonInvalidSpec, Err: err, Message: fmt.Sprintf(
+				"the ConfigMap has no key %s: add it, or correct spec.target.list.configMap.key", filepath.Base(f.targetsFile))}
+		case err != nil:
 			return w, &volume.Error{Reason: v1alpha1.ReasonInvalidSpec, Err: err, Message: "spec.target.list.configMap: " + err.Error()}
 		}
 		f.place(&w, roots, targets)

@@ -321,3 +321,31 @@ func TestAnImageInARegistryThatCannotBeScanned(t *testing.T) {
 		})
 	}
 }
+
+func TestAPodLeavesBehindWhyItsTargetsCannotBeRead(t *testing.T) {
+	list := write(t, t.TempDir(), "targets.txt", "image:registry.example/app\n")
+	for name, tc := range map[string]struct {
+		auth, reason, says string
+		args               []string
+	}{
+		"a list without its key":          {"", v1alpha1.ReasonInvalidSpec, "no key gone.txt", []string{"--targets-file=/nowhere/gone.txt"}},
+		"a list that is none":             {"", v1alpha1.ReasonInvalidSpec, "NUL byte", []string{"--targets-file=" + write(t, t.TempDir(), "l", "\x00")}},
+		"a Secret of another type":        {"password: s3cret", v1alpha1.ReasonCredentialsMissing, "kubernetes.io/dockerconfigjson", []string{"--targets-file=" + list}},
+		"a CA's ConfigMap that is absent": {"", v1alpha1.ReasonCredentialsMissing, "--registry-ca-configmap", []string{"--registry-ca-file=/nowhere/ca.crt", "--targets-file=" + list}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(registryAuth, tc.auth)
+			left := write(t, t.TempDir(), "termination-log", "")
+			args := append([]string{"scan", "--results-dir=" + t.TempDir(), "--state-dir=" + t.TempDir(), "--termination-log=" + left}, tc.args...)
+			code, _, stderr := agent(context.Background(), args...)
+			text, err := os.ReadFile(left)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var said struct{ Reason, Message string }
+			if err := json.Unmarshal(text, &said); code != exitUsage || err != nil || said.Reason != tc.reason || !strings.Contains(said.Message, tc.says) || strings.Contains(string(text), "s3cret") {
+				t.Errorf("exit code %d, left %s (%v), want %s: …%s…\n%s", code, text, err, tc.reason, tc.says, stderr)
+			}
+		})
+	}
+}

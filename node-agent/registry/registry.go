@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -58,12 +57,11 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	var keychain authn.Keychain = keys
 	return &Client{
 		platform: v1.Platform{OS: "linux", Architecture: o.Architecture},
 		options: []remote.Option{
 			remote.WithTransport(transport),
-			remote.WithAuthFromKeychain(keychain),
+			remote.WithAuthFromKeychain(keys),
 			remote.WithUserAgent("sifscan"),
 			remote.WithRetryBackoff(remote.Backoff{Duration: 500 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 2}),
 		},

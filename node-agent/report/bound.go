@@ -89,6 +89,8 @@ func shrink(i *v1alpha1.ReportImage) bool {
 		i.Partitions = i.Partitions[:len(i.Partitions)/2]
 	case len(i.Signatures) > 0:
 		i.Signatures = i.Signatures[:len(i.Signatures)/2]
+	case len(i.Layers) > 0:
+		i.Layers = i.Layers[:len(i.Layers)/2]
 	default:
 		return false
 	}

@@ -6,6 +6,7 @@ package scan
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
@@ -31,8 +32,13 @@ func (t *registryImage) about() v1alpha1.ReportTarget {
 	return v1alpha1.ReportTarget{Kind: rootfs.FormatOCI, Path: name, Reference: name}
 }
 
+// askWithin bounds the question whether an image changed: a registry may answer byte by byte.
+const askWithin = time.Minute
+
 // identity is what the reference leads to now. Where the registry does not say, the scan will, with the reason.
 func (t *registryImage) identity(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	digest, err := t.client.Digest(ctx, t.reference)
 	if err != nil {
 		return ""
