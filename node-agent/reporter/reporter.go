@@ -79,15 +79,17 @@ func (o *Options) writer() string { return o.ScanUID + "/" + o.Run }
 
 // Reporter is the reporter of one scan pod.
 type Reporter struct {
-	opts      Options
-	api       client.Client
-	hand      *handover.Reporter
-	log       logr.Logger
-	calls     persistence
-	known     map[string]knownReport
-	budget    budget
-	inventory *inventory
-	shelf     *shelf // nil: documents are kept on no volume
+	opts  Options
+	api   client.Client
+	hand  *handover.Reporter
+	log   logr.Logger
+	calls persistence
+	// configMaps are refused by quotas of their own.
+	configMaps persistence
+	known      map[string]knownReport
+	budget     budget
+	inventory  *inventory
+	shelf      *shelf // nil: documents are kept on no volume
 }
 
 // Run reports until ctx ends, which is when the pod's main container has ended and the kubelet

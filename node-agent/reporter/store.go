@@ -19,6 +19,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
 	"github.com/sifscan/sifscan-operator/node-agent/reporter/tree"
 )
@@ -61,16 +62,33 @@ func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) 
 	if artifacts == nil {
 		return want.Name, nil
 	}
-	artifacts.OwnerReferences[0].UID = want.UID
+	return want.Name, r.createConfigMap(ctx, artifacts, want)
+}
+
+// createConfigMap creates the ConfigMap that want speaks of. Where the API server will not have it,
+// as in a namespace whose quota of ConfigMaps is used up, what was found is stored nevertheless: want
+// says why it has no documents, and the next run opens the image again.
+func (r *Reporter) createConfigMap(ctx context.Context, documents *corev1.ConfigMap, want *v1alpha1.ScanReport) error {
+	documents.OwnerReferences[0].UID = want.UID
 	// It is named by its content and cannot be changed: one that is there is this one, written by
 	// a try whose answer was lost or by an earlier scan.
-	err = r.calls.retry(ctx, func(ctx context.Context) error {
-		return client.IgnoreAlreadyExists(r.api.Create(ctx, artifacts.DeepCopy()))
+	err := r.configMaps.retry(ctx, func(ctx context.Context) error {
+		return client.IgnoreAlreadyExists(r.api.Create(ctx, documents.DeepCopy()))
 	})
-	if err != nil {
-		return "", fmt.Errorf("write ConfigMap %s: %w", artifacts.Name, err)
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	return want.Name, nil
+	r.log.Error(err, "documents are not kept", "configMap", documents.Name)
+	want.Report.Artifacts = nil
+	delete(want.Annotations, v1alpha1.AnnotationArtifacts)
+	delete(want.Annotations, v1alpha1.AnnotationStore)
+	notKept(want, "write ConfigMap "+documents.Name+": "+printable.Escape(err.Error()))
+	r.known[want.Name] = knownReport{identity: r.known[want.Name].identity, outcome: r.known[want.Name].outcome}
+	var there *v1alpha1.ScanReport
+	if err := r.calls.retry(ctx, func(ctx context.Context) error { return r.writeReport(ctx, want, &there) }); err != nil {
+		return fmt.Errorf("write ScanReport %s: %w", want.Name, err)
+	}
+	return nil
 }
 
 // keep cuts the report to what the API stores of it, and keeps the rest where the SIFScan says. It

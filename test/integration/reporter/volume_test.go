@@ -17,6 +17,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -237,6 +239,33 @@ var _ = Describe("A volume for documents", func() {
 		s.nightOf(&agent.Volume{Dir: GinkgoT().TempDir(), ClaimUID: "reports-2"}, broken)
 		Expect(s.reports()[0].ResourceVersion).NotTo(Equal(before.ResourceVersion), "another volume has nothing yet")
 	})
+})
+
+var _ = It("A ConfigMap that the API server will not have costs no finding, and is there in the next run", func() {
+	s := newSite().image("a.sif", "b.sif")
+	full := interceptor.NewClient(s.account(), interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+			if _, ok := obj.(*corev1.ConfigMap); ok {
+				return apierrors.NewRequestEntityTooLargeError("etcd has no room")
+			}
+			return c.Create(ctx, obj, opts...)
+		},
+	})
+	s.pod().whole(full)
+	Expect(s.reports()).To(HaveLen(2))
+	for _, r := range s.reports() {
+		Expect(r.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationOutcome, v1alpha1.OutcomeScanned))
+		Expect(r.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationNotKept, "true"))
+		Expect(r.Annotations).NotTo(HaveKey(v1alpha1.AnnotationArtifacts))
+		Expect(r.Report.Artifacts).To(BeEmpty())
+		Expect(r.Report.Outcome.Message).To(And(HavePrefix("ArtifactsNotKept: write ConfigMap sifscan-"+r.Name), HaveSuffix("etcd has no room")))
+	}
+	Expect(s.inventories()[0].Entries).To(HaveEach(HaveField("Outcome", v1alpha1.EntryScanned)))
+
+	s.run = "v1-2"
+	Expect(s.pod().whole(s.account()).opened).To(ConsistOf("a.sif", "b.sif"))
+	Expect(s.artifacts()).To(HaveLen(2))
+	Expect(s.reports()[0].Annotations).NotTo(HaveKey(v1alpha1.AnnotationNotKept))
 })
 
 var _ = Describe("A finding", func() {
