@@ -74,6 +74,7 @@ func TestTrivyMatchesPackagesWithTheSitesDatabase(t *testing.T) {
 
 func TestTrivyWithoutADatabase(t *testing.T) {
 	jar := func(tree *fixtures.Tree) { tree.File("opt/app.jar", "PK") }
+	odd := func(tree *fixtures.Tree) { tree.File(`opt/a,"[b]*{c}\d/app.jar`, "PK") }
 	for name, c := range map[string]struct {
 		image    string
 		args     []string
@@ -87,6 +88,8 @@ func TestTrivyWithoutADatabase(t *testing.T) {
 		"only an inventory is wanted":   {image: sif(t), args: []string{"--mode=inventory-only"}, packages: 3},
 		"a JAR needs the Java database": {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, false)}, exit: 1, reason: v1alpha1.ReasonEngineFailed, says: "without its Java database: put java-db/"},
 		"so it does for an inventory":   {image: sif(t, jar), args: []string{"--mode=inventory-only"}, exit: 1, reason: v1alpha1.ReasonEngineFailed, says: "without its Java database"},
+		"a directory of an odd name":    {image: sif(t, odd), args: []string{"--db=" + trivyCache(t, false), `--exclude-dirs="/opt/a,""[b]*{c}\d"`}, packages: 3},
+		"and none that is a pattern":    {image: sif(t, odd), args: []string{"--db=" + trivyCache(t, false), "--exclude-dirs=/opt/*"}, exit: 1, reason: v1alpha1.ReasonEngineFailed, says: "Java database"},
 		"but not where it is excluded":  {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, false), "--exclude-dirs=/opt"}, packages: 3},
 		"a JAR has the Java database":   {image: sif(t, jar), args: []string{"--db=" + trivyCache(t, true)}, packages: 3},
 		"a scan type it does not know":  {image: sif(t), args: []string{"--scan-types=fileinsight"}, exit: 2, says: "pkg and secret"},

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,7 +88,11 @@ func (c *call) set(name, value string) error {
 	case "-o":
 		c.output = value
 	case "--skip-dirs":
-		c.skipDirs = append(c.skipDirs, value)
+		list, err := csv.NewReader(strings.NewReader(value)).Read()
+		if err != nil {
+			return fmt.Errorf("--skip-dirs %s: %w", value, err)
+		}
+		c.skipDirs = append(c.skipDirs, list...)
 	case "--timeout":
 		_, err := time.ParseDuration(value)
 		return err

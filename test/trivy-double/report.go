@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
 )
 
 type pkg struct {
@@ -28,7 +30,7 @@ func (c *call) walk() (packages []pkg, jar bool, err error) {
 		switch {
 		case err != nil:
 			return err
-		case e.IsDir() && slices.Contains(c.skipDirs, path):
+		case e.IsDir() && c.skips(path):
 			return filepath.SkipDir
 		case e.Type().IsRegular() && strings.HasSuffix(path, ".jar"):
 			jar = true
@@ -50,6 +52,15 @@ func requirements(path string) (packages []pkg, err error) {
 		}
 	}
 	return packages, err
+}
+
+// skips tells whether a directory matches one of those that are skipped, which are patterns.
+func (c *call) skips(dir string) bool {
+	return slices.ContainsFunc(c.skipDirs, func(pattern string) bool {
+		below, _ := strings.CutPrefix(pattern, c.root+"/")
+		rel, err := filepath.Rel(c.root, dir)
+		return err == nil && doublestar.MatchUnvalidated(below, rel)
+	})
 }
 
 func dpkg(path string) (packages []pkg, err error) {

@@ -166,11 +166,23 @@ func (e *Engine) arguments(ctx context.Context, t engine.Target, cache, file str
 		args = append(args, "--scanners", e.scanners(t), "--list-all-pkgs", "--format", "json")
 	}
 	for _, dir := range t.ExcludeDirs {
-		if clean := path.Clean("/" + dir); clean != "/" && !strings.Contains(clean, ",") {
-			args = append(args, "--skip-dirs", filepath.Join(t.Directory, clean))
+		if clean := path.Clean("/" + dir); clean != "/" {
+			args = append(args, "--skip-dirs", literal(t.Directory, clean))
 		}
 	}
 	return append(args, "-o", file, t.Directory)
+}
+
+var pattern = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `{`, `\{`, `}`, `\}`)
+
+// literal is a directory below root as --skip-dirs takes it: a list of comma-separated values, of which each is a pattern once
+// the root is taken off it.
+func literal(root, dir string) string {
+	value := filepath.Join(root, pattern.Replace(dir))
+	if strings.ContainsAny(value, ",\"\n") {
+		value = `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
+	}
+	return value
 }
 
 // listsOnly tells that trivy is to list packages and nothing else.

@@ -152,6 +152,20 @@ func TestAReportThatCannotBeReadIsNoneOfNothing(t *testing.T) {
 	}
 }
 
+func TestADirectoryIsSkippedByItsNameAndNotByAPattern(t *testing.T) {
+	for dir, want := range map[string]string{
+		"/opt":        "/w/[r]/opt",
+		"/opt/[x]*?":  `/w/[r]/opt/\[x\]\*\?`,
+		"/opt/a,b":    `"/w/[r]/opt/a,b"`,
+		`/opt/q"r`:    `"/w/[r]/opt/q""r"`,
+		`/opt/{p,q}\`: `"/w/[r]/opt/\{p,q\}\\"`,
+	} {
+		if got := literal("/w/[r]", dir); got != want {
+			t.Errorf("%s becomes %s, want %s", dir, got, want)
+		}
+	}
+}
+
 func TestTheDatabaseIsNamedWithItsDateAndDigest(t *testing.T) {
 	for name, c := range map[string]struct{ metadata, says string }{
 		"as trivy downloads it": {`{"Version":2,"NextUpdate":"2026-11-02T00:00:00Z","UpdatedAt":"2026-11-01T06:00:00Z"}`, ""},
