@@ -6,6 +6,7 @@ package reporter
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -73,7 +74,13 @@ func final(err error) bool {
 		return true
 	}
 	return !errors.Is(err, errAgain) && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
-		apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsMethodNotSupported(err))
+		apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsMethodNotSupported(err) || exceedsQuota(err))
+}
+
+// exceedsQuota knows the one Forbidden that no API server gives while it starts (kubernetes,
+// resourcequota/controller.go has no other mark of it).
+func exceedsQuota(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota: ")
 }
 
 // settles says whether the answer is one that an API server also gives while it starts.

@@ -99,3 +99,14 @@ func TestAnAccountWithoutRightsCostsTheSettlingTimeOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestNobodyWaitsForAQuotaToGrow(t *testing.T) {
+	tries := 0
+	err := new(persistence).retry(t.Context(), func(context.Context) error {
+		tries++
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "sifscan-sr-a", errors.New("exceeded quota: objects, requested: count/configmaps=1"))
+	})
+	if !apierrors.IsForbidden(err) || tries != 1 {
+		t.Errorf("error = %v after %d tries", err, tries)
+	}
+}

@@ -18,7 +18,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -241,27 +241,35 @@ var _ = Describe("A volume for documents", func() {
 	})
 })
 
-var _ = It("A ConfigMap that the API server will not have costs no finding, and is there in the next run", func() {
+var _ = It("A ConfigMap that a quota refuses costs no finding, and is there in the next run", func() {
 	s := newSite().image("a.sif", "b.sif")
-	full := interceptor.NewClient(s.account(), interceptor.Funcs{
-		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			if _, ok := obj.(*corev1.ConfigMap); ok {
-				return apierrors.NewRequestEntityTooLargeError("etcd has no room")
-			}
-			return c.Create(ctx, obj, opts...)
-		},
-	})
-	s.pod().whole(full)
+	none := corev1.ResourceList{"count/configmaps": resource.MustParse("0")}
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "objects"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: none},
+	}
+	Expect(admin.Create(ctx, quota)).To(Succeed())
+	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none} // the quota controller's part: there is none here
+	Expect(admin.Status().Update(ctx, quota)).To(Succeed())
+	one := func() error {
+		try := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "try"}}
+		return admin.Create(ctx, try, client.DryRunAll)
+	}
+	Eventually(one).Should(MatchError(ContainSubstring("exceeded quota")))
+
+	s.pod().whole(s.account())
 	Expect(s.reports()).To(HaveLen(2))
 	for _, r := range s.reports() {
 		Expect(r.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationOutcome, v1alpha1.OutcomeScanned))
 		Expect(r.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationNotKept, "true"))
 		Expect(r.Annotations).NotTo(HaveKey(v1alpha1.AnnotationArtifacts))
 		Expect(r.Report.Artifacts).To(BeEmpty())
-		Expect(r.Report.Outcome.Message).To(And(HavePrefix("ArtifactsNotKept: write ConfigMap sifscan-"+r.Name), HaveSuffix("etcd has no room")))
+		Expect(r.Report.Outcome.Message).To(And(HavePrefix("ArtifactsNotKept: write ConfigMap sifscan-"+r.Name), ContainSubstring("exceeded quota: objects")))
 	}
 	Expect(s.inventories()[0].Entries).To(HaveEach(HaveField("Outcome", v1alpha1.EntryScanned)))
 
+	Expect(admin.Delete(ctx, quota)).To(Succeed())
+	Eventually(one).Should(Succeed())
 	s.run = "v1-2"
 	Expect(s.pod().whole(s.account()).opened).To(ConsistOf("a.sif", "b.sif"))
 	Expect(s.artifacts()).To(HaveLen(2))
