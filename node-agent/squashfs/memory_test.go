@@ -1,0 +1,67 @@
+package squashfs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/sifscan/sifscan-operator/test/fixtures"
+)
+
+// mostResident is what the agent may take for any image, in KiB. Its own code and data are some 40 MiB of that.
+const mostResident = 200 << 10
+
+// TestTheAgentReadsAnyImageInBoundedMemory runs the program itself, which no tool inflates: over every hostile image, and over
+// images with the largest blocks.
+func TestTheAgentReadsAnyImageInBoundedMemory(t *testing.T) {
+	dir := t.TempDir()
+	agent := filepath.Join(dir, "node-agent")
+	if out, err := exec.Command("go", "build", "-o", agent, "../../cmd/node-agent").CombinedOutput(); err != nil {
+		t.Fatalf("build the agent: %v\n%s", err, out)
+	}
+	images := filepath.Join(dir, "images")
+	if err := os.Mkdir(images, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for i, h := range hostile {
+		path := filepath.Join(images, fmt.Sprintf("hostile-%d.squashfs", i))
+		paths = append(paths, path)
+		if err := os.WriteFile(path, h.image(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree := fixtures.NewTree(filepath.Join(dir, "tree"))
+	for i := range uint64(6) {
+		tree.Filled(fmt.Sprintf("filled-%d", i), i, 2<<20)
+	}
+	if err := tree.Done(); err != nil {
+		t.Fatal(err)
+	}
+	for _, compression := range []string{"gzip", "xz", "zstd", "lz4"} {
+		path := filepath.Join(images, compression+".squashfs")
+		paths = append(paths, path)
+		if err := (fixtures.Squashfs{Compression: compression, BlockSize: 1 << 20}).Make(tree.Root, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	largest := resident(t, exec.Command(agent, "scan", "--scan-types=pkg,secret,fileinsight", "--output-dir="+filepath.Join(dir, "reports"), images))
+	for _, path := range paths {
+		largest = max(largest, resident(t, exec.Command(agent, "extract", "--tmp-limit=64Mi", path, filepath.Join(dir, "out-"+filepath.Base(path)))))
+	}
+	t.Logf("at most %d MiB", largest>>10)
+}
+
+// resident runs the agent to a regular end, done or failed, and returns its peak in KiB.
+func resident(t *testing.T, cmd *exec.Cmd) int64 {
+	t.Helper()
+	out, _ := cmd.CombinedOutput()
+	use := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if code := cmd.ProcessState.ExitCode(); code != 0 && code != 1 || use.Maxrss > mostResident {
+		t.Errorf("%q: exit code %d, %d MiB, want at most %d\n%.2000s", cmd.Args[1:], code, use.Maxrss>>10, mostResident>>10, out)
+	}
+	return use.Maxrss
+}
