@@ -12,4 +12,11 @@
 // image are *Error and carry one of the reasons a ScanReport knows; FS.Err
 // returns the first one that any reader met, since scanners log such errors and
 // go on.
+//
+// Extract is confined without openat2(RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS): it
+// names one component at a time, relative to the descriptor of the directory it
+// made or opened itself (mkdirat and openat with O_NOFOLLOW, O_EXCL for files),
+// in a directory that nobody else may enter until it is whole. A single
+// component without a slash, which is not "..", cannot lead anywhere else, and
+// no seccomp profile or kernel before 5.6 needs another way.
 package rootfs
