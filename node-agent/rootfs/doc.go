@@ -18,5 +18,6 @@
 // made or opened itself (mkdirat and openat with O_NOFOLLOW, O_EXCL for files),
 // in a directory that nobody else may enter until it is whole. A single
 // component without a slash, which is not "..", cannot lead anywhere else, and
-// no seccomp profile or kernel before 5.6 needs another way.
+// no seccomp profile or kernel before 5.6 needs another way. What a hard link
+// refers to is a path of names that the extraction made.
 package rootfs
