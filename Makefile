@@ -30,7 +30,7 @@ help: ## Show this help.
 	@echo
 
 .PHONY: demo
-demo: preflight-root ## Start a real one-node cluster, scan real images in it, show the reports (first time: about 15 minutes).
+demo: preflight-root ## Start a real one-node cluster, scan real images in it, show the reports (first time: a quarter of an hour, later two minutes).
 	@hack/demo/run.sh "$(NAME)"
 
 .PHONY: test

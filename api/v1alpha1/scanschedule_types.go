@@ -140,9 +140,10 @@ type ScanScheduleStatus struct {
 // +kubebuilder:printcolumn:name="SCHEDULE",type=string,JSONPath=`.spec.schedule`,description="Cron expression"
 // +kubebuilder:printcolumn:name="ZONE",type=string,JSONPath=`.spec.timeZone`,description="Time zone of the schedule"
 // +kubebuilder:printcolumn:name="SUSPENDED",type=boolean,JSONPath=`.spec.suspend`,description="Whether no runs start"
-// +kubebuilder:printcolumn:name="ACTIVE",type=string,JSONPath=`.status.active`,description="SIFScans that are not finished"
+// +kubebuilder:printcolumn:name="ACTIVE",type=string,JSONPath=`.status.active[0]`,description="A SIFScan that is not finished"
 // +kubebuilder:printcolumn:name="LAST",type=date,JSONPath=`.status.lastScheduleTime`,description="When the run that started last was due"
 // +kubebuilder:printcolumn:name="NEXT",type=string,JSONPath=`.status.nextScheduleTime`,description="When the next run starts"
+// +kubebuilder:printcolumn:name="READY",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="What it does, or why it does not"
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 type ScanSchedule struct {
 	metav1.TypeMeta   `json:",inline"`

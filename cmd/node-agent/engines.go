@@ -154,7 +154,7 @@ func (f *engineFlags) native(s *scan.Scanner) (func(), error) {
 	}
 	db, err := osvdb.Open(f.database)
 	if err != nil {
-		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--db: the vulnerability database: %w", err)}
+		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("the vulnerability database (spec.scanner.native.database, --db): %w", err)}
 	}
 	s.Engine, s.Database = e.WithDatabase(db), db.Info().Digest
 	return func() { db.Close() }, nil

@@ -30,6 +30,9 @@ const (
 	exitSignal = 128
 )
 
+// version is set when the agent is built.
+var version = "unknown"
+
 func main() {
 	ctx, stop := withSignals(context.Background())
 	defer stop()
@@ -41,6 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "node-agent",
 		Short:         "Scan Apptainer/Singularity images in place",
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -48,13 +52,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.AddCommand(scanCommand(), inspectCommand(), extractCommand(), dbCommand(), reporterCommand(), copyCommand())
-	err := root.ExecuteContext(ctx)
+	called, err := root.ExecuteContextC(ctx)
 	code := exitCode(ctx, err)
 	if err != nil && !errors.Is(err, errTargetFailed) && !errors.Is(err, errDenied) {
 		fmt.Fprintln(stderr, "node-agent:", err)
 	}
 	if code == exitUsage {
-		fmt.Fprintln(stderr, "Run 'node-agent --help' for how it is used.")
+		fmt.Fprintf(stderr, "Run '%s --help' for how it is used.\n", called.CommandPath())
 	}
 	return code
 }

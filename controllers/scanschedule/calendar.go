@@ -38,11 +38,15 @@ func newCalendar(s *v1alpha1.ScanSchedule) (c *calendar, err error) {
 		}
 	}()
 	c = &calendar{key: s.Namespace + "/" + s.Name, after: map[time.Time]time.Time{}}
+	var wrong []string // all that is, so that nobody has to come back for the next
 	if c.schedule, err = cron.Parse(s.Spec.Schedule); err != nil {
-		return nil, fmt.Errorf("spec.schedule %q: %w", s.Spec.Schedule, err)
+		wrong = append(wrong, fmt.Sprintf("spec.schedule %q: %v", s.Spec.Schedule, err))
 	}
 	if c.zone, err = loadZone(ptr.Deref(s.Spec.TimeZone, "UTC")); err != nil {
-		return nil, fmt.Errorf("spec.timeZone: %w", err)
+		wrong = append(wrong, fmt.Sprintf("spec.timeZone: %v", err))
+	}
+	if len(wrong) > 0 {
+		return nil, errors.New(strings.Join(wrong, "; "))
 	}
 	if s.Spec.Jitter != nil {
 		c.jitter = s.Spec.Jitter.Duration

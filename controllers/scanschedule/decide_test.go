@@ -205,6 +205,8 @@ func TestInvalidSchedules(t *testing.T) {
 	}{
 		"a date that never comes":          {nightly(schedule("0 0 31 2 *")), `spec.schedule "0 0 31 2 *": it is never due: no month it names has the day it names`},
 		"a zone nobody knows":              {nightly(zone("Mars/Olympus")), `spec.timeZone: "Mars/Olympus" is no zone of the IANA database, use a name such as Europe/Berlin`},
+		"two things":                       {nightly(schedule("30 25 * * *"), zone("Europe/Berln")), `spec.schedule "30 25 * * *": hour "25": 25 is not from 0 to 23; spec.timeZone: "Europe/Berln" is no zone of the IANA database, use a name such as Europe/Berlin`},
+		"two things at once":               {nightly(schedule("30 25 * * *"), zone("Europe/Berln")), `spec.schedule "30 25 * * *": hour "25": 25 is not from 0 to 23; spec.timeZone: "Europe/Berln" is no zone of the IANA database, use a name such as Europe/Berlin`},
 		"a path":                           {nightly(zone("../../etc/passwd")), `spec.timeZone: "../../etc/passwd" is no zone of the IANA database, use a name such as Europe/Berlin`},
 		"the operator's zone":              {nightly(zone("Local")), `spec.timeZone: name a zone such as Europe/Berlin; the operator's own clock is nobody's`},
 		"no zone":                          {nightly(zone("")), `spec.timeZone: name a zone such as Europe/Berlin; the operator's own clock is nobody's`},

@@ -57,7 +57,7 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 	}
 	pod := latest(p.pods)
 	if died && pod == last {
-		waiting(why.reason, fmt.Sprintf("%s; a new pod takes up with %s", why.message, progressText(t))).apply(p.scan, p.now)
+		waiting(why.reason, fmt.Sprintf("%s; a new pod goes on: %s", why.message, progressText(t))).apply(p.scan, p.now)
 		return ctrl.Result{}, nil
 	}
 	if held, ok := holdupOf(pod); ok {
@@ -103,7 +103,7 @@ func (p *pass) fail(t *tally, end jobEnd) {
 		why = cause{v1alpha1.ReasonReportUnavailable, fmt.Sprintf("the scan's Job failed (%s: %s) and no pod is left to say why",
 			printable(end.reason, maxWord), printable(end.message, maxDetail))}
 	}
-	stalled(why.reason, fmt.Sprintf("%s; given up with %s; %s, finished images are not read again",
+	stalled(why.reason, fmt.Sprintf("%s; given up, %s; %s, finished images are not read again",
 		why.message, progressText(t), again)).apply(p.scan, p.now)
 }
 

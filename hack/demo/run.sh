@@ -3,7 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 name=$1
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+[ -t 1 ] && bold=$'\033[1m' plain=$'\033[0m'
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 volume=/var/lib/sifscan-operator/demo
 database=/var/lib/sifscan-operator/demo-database
 
@@ -23,7 +25,7 @@ hack/packages.sh debootstrap squashfs-tools
 go run ./test/demo "$volume" "$database"
 sed "s|@VOLUME@|$volume|; s|@DATABASE@|$database|" hack/demo/volume.yaml | $kubectl apply --server-side -f - >/dev/null
 
-say "4. kubectl apply -f config/samples/sifscan.yaml"
+say "4. kubectl apply --server-side -f config/samples/sifscan.yaml"
 $kubectl apply --server-side -f config/samples/sifscan.yaml
 # The same spec never runs twice by itself: a second demo asks for a run.
 if [ -n "$($kubectl -n demo get sifscan demo -o jsonpath='{.status.completionTime}')" ]; then
@@ -37,7 +39,8 @@ echo
 $kubectl -n demo get sifscan demo -o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}'
 echo
 echo "Findings (of the demonstration's made-up advisories):"
-$kubectl -n demo get scanreport -o jsonpath='{range .items[*].report.findings[*]}  {.severity}{"\t"}{.ids.ghsa}{"\t"}{.package} {.version}{"\t"}fixed in: {.fixedVersion}{"\n"}{end}'
+$kubectl -n demo get scanreport -o jsonpath='{range .items[*].report.findings[*]}  {.severity}{"\t"}{.ids.ghsa}{"\t"}{.package} {.version}{"\t"}{.fixedVersion}{"\n"}{end}' |
+  awk -F '\t' '{ printf "%-10s %-16s %-34s %s\n", $1, $2, $3, $4 == "" ? "no fix yet" : "fixed in " $4 }'
 echo
 echo "The interrupted copy:"
 $kubectl -n demo get scanreport -o jsonpath='{range .items[?(@.report.outcome.reason)]}  {.report.target.path}: {.report.outcome.reason}: {.report.outcome.message}{"\n"}{end}'
@@ -53,6 +56,6 @@ cat <<EOF
   bin/kubectl -n demo describe sifscan demo
   bin/node-agent inspect $volume/py.sif
   bin/node-agent scan --formats spdx,cyclonedx --db $database/osv.db $volume
-  make demo                      # again: what is unchanged is not opened
-  make cluster-down NAME=$name    # end it and remove all of it
+  make demo NAME=$name            # again: what is unchanged is not opened
+  make cluster-down NAME=$name    # end the cluster and remove it; the images stay in $volume
 EOF

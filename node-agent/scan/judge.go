@@ -43,7 +43,7 @@ func (r *Result) line() string {
 		add("no package was matched with a vulnerability database")
 	}
 	if r.Counted != nil && s.NotAssessed > 0 {
-		add("%d packages not assessed", s.NotAssessed)
+		add("%d of the packages not assessed", s.NotAssessed)
 	}
 	if s != nil && s.Secrets != nil {
 		add("%d secrets", *s.Secrets)

@@ -47,7 +47,7 @@ var _ = Describe("A run that does not go well", func() {
 		r.store(r.inventory(2, v1alpha1.EntryFailed))
 		endPod(startPod(job, "first"), 137, "OOMKilled", "")
 		failJob(job)
-		Eventually(get(scan)).Should(And(beStalled(v1alpha1.ReasonOOMKilled), say("given up with 1 of 2 images done"), say(v1alpha1.AnnotationRescanAt)))
+		Eventually(get(scan)).Should(And(beStalled(v1alpha1.ReasonOOMKilled), say("given up, 1 of 2 images done"), say(v1alpha1.AnnotationRescanAt)))
 		Expect(scan.Status.Targets.Failed).To(BeEquivalentTo(1))
 		Expect(scan.Status.CompletionTime).NotTo(BeNil())
 	})

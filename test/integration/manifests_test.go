@@ -33,6 +33,8 @@ var _ = DescribeTable("A wrong manifest is refused by kubectl apply with a messa
 	Entry("a reference with its transport", target(`image: {reference: "docker://nginx"}`), "spec.target.image.reference: remove what is before and with '://'"),
 	Entry("a reference that is a flag", target(`image: {reference: "--engine=x"}`), "spec.target.image.reference: use a reference without spaces"),
 	Entry("a reference with a space", target(`image: {reference: "a b"}`), "spec.target.image.reference: use a reference without spaces"),
+	Entry("documents on a claim of the list", `{target: {list: {configMap: {name: t}, volumes: [{claimName: a, mountPath: /a}, {claimName: b, mountPath: /b}]}}, reports: {artifacts: Volume, volume: {claimName: b}}}`, "use another claim than the one that is scanned"),
+	Entry("documents on the claim of the directory", `{target: {directory: {claimName: a}}, reports: {artifacts: Volume, volume: {claimName: a}}}`, "use another claim than the one that is scanned"),
 	Entry("a pull secret that no Secret can be named", target(`image: {reference: nginx, pullSecretName: "A/b"}`), "spec.target.image.pullSecretName: use the name of a Secret"),
 	Entry("a claim that no claim can be named", `{target: {volume: {claimName: "Shared Images"}}}`, "use the name of a PersistentVolumeClaim"),
 	Entry("a subPath from the root", volume(`subPath: /images`), "spec.target.volume.subPath: remove the leading '/'"),
