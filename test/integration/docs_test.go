@@ -13,7 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-var _ = It("accepts every manifest that the documentation shows", func() {
+var _ = It("accepts every manifest of ours that the documentation shows", func() {
 	pages, err := filepath.Glob("../../docs/*.md")
 	Expect(err).NotTo(HaveOccurred())
 	shown := 0
@@ -26,7 +26,7 @@ var _ = It("accepts every manifest that the documentation shows", func() {
 			Expect(err).NotTo(HaveOccurred(), "%s shows:\n%s\n%s", page, manifest, said)
 		}
 	}
-	Expect(shown).To(BeNumerically(">=", 3))
+	Expect(shown).To(BeNumerically(">=", 8))
 })
 
 // namespaces of the examples do not exist here.
@@ -41,6 +41,9 @@ func manifestsIn(page string) (manifests []string) {
 				fields = "  target: {volume: {claimName: shared}}\n" + fields
 			}
 			block = "apiVersion: sifscan.io/v1alpha1\nkind: SIFScan\nmetadata: {name: shown, namespace: default}\nspec:\n" + fields
+		}
+		if !strings.Contains(block, "apiVersion: sifscan.io/") {
+			continue // of Flux or Argo CD, which this API server does not know
 		}
 		manifests = append(manifests, namespaces.ReplaceAllString(block, "namespace: default"))
 	}
