@@ -72,7 +72,7 @@ bench: build preflight-root ## Measure against the peers, in pairs, and print th
 .PHONY: test-unit
 test-unit: preflight ## Unit tests, with the race detector.
 	@hack/packages.sh squashfs-tools xz-utils gcc libc6-dev
-	@go test -race $$(go list ./... | grep -v -e /test/integration -e /test/e2e)
+	@go test -race -timeout 20m $$(go list ./... | grep -v -e /test/integration -e /test/e2e)
 	@for m in hack/cluster hack/images; do (cd $$m && go test ./...); done
 
 .PHONY: test-integration

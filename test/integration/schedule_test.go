@@ -247,6 +247,33 @@ var _ = Describe("A ScanSchedule", func() {
 		Consistently(scansOf(s)).Should(ConsistOf(runOf(s, hour)))
 	})
 
+	It("starts nothing once it is being deleted, and says how its runs are", func() {
+		s.Finalizers = []string{"example.com/slow"}
+		created()
+		DeferCleanup(func() { change(s, func(s *v1alpha1.ScanSchedule) { s.Finalizers = nil }) })
+		Expect(admin.Delete(ctx, s)).To(Succeed())
+		pastTheHour()
+		wake(s)
+		Consistently(scansOf(s)).Should(BeEmpty())
+	})
+
+	It("waits for a run of a deleted schedule of its name, and takes it for its own never", func() {
+		created()
+		hour := pastTheHour()
+		namesake := makeScan(s.Namespace, runOf(s, hour))
+		namesake.Spec.Suspend = true
+		namesake.Labels = map[string]string{v1alpha1.LabelScheduleUID: string(s.UID)} // anybody can write a label
+		namesake.OwnerReferences = []metav1.OwnerReference{{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScanSchedule", Name: s.Name, UID: "00000000-0000-4000-8000-000000000000", Controller: ptr.To(true),
+		}}
+		Expect(admin.Create(ctx, namesake)).To(Succeed())
+		wake(s)
+		Eventually(get(s)).Should(WithTransform(readyOf, HavePrefix("False/NotAllowed")))
+		Expect(s.Status.Active).To(BeEmpty())
+		Expect(admin.Delete(ctx, namesake)).To(Succeed()) // as the garbage collector does
+		Eventually(func() (*v1alpha1.ScanSchedule, error) { wake(s); return get(s)() }).Should(HaveField("Status.Active", ConsistOf(runOf(s, hour))))
+	})
+
 	It("keeps to its runs when schedule, zone and template are edited", func() {
 		created()
 		change(s, func(s *v1alpha1.ScanSchedule) { s.Spec.TimeZone = ptr.To("America/New_York") })

@@ -56,33 +56,72 @@ func (f *family) members() []int {
 	return all
 }
 
-// end kills the family and reaps those whose parent the agent became. The program itself is left as the zombie it is.
-func (f *family) end(within time.Duration) error {
-	for deadline := time.Now().Add(within); ; {
-		left := 0
-		for _, pid := range f.members() {
-			state, parent := stateOf(pid)
-			switch {
-			case pid == f.program:
-				if state != 'Z' {
-					left++
-				}
-			case state == 'Z' && parent == os.Getpid():
-				_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
-				left++ // its own children may be ours now
-			case state != 'Z' && state != 0:
-				left++
-				_ = unix.Kill(pid, unix.SIGKILL)
-			}
+// everyone lists the processes of the family like members, from the parents of all processes of the
+// machine: the kernel's list of children leaves some out while others end (proc(5)), and whom it
+// left out would live on.
+func (f *family) everyone() []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return f.members()
+	}
+	children := map[int][]int{}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
 		}
-		if left == 0 {
+		if state, parent := stateOf(pid); state != 0 {
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	var all []int
+	for _, pid := range children[os.Getpid()] {
+		if !f.others[pid] {
+			all = append(all, pid)
+		}
+	}
+	for i := 0; i < len(all) && len(all) < maxFamily; i++ {
+		all = append(all, children[all[i]]...)
+	}
+	return all
+}
+
+// end kills the family and reaps those whose parent the agent became. The program itself is left as
+// the zombie it is. Two looks in a row must find nobody: one may pass by a process that is being made.
+func (f *family) end(within time.Duration) error {
+	for deadline, quiet := time.Now().Add(within), 0; ; {
+		left := f.kill()
+		if quiet++; left > 0 {
+			quiet = 0
+		}
+		if quiet == 2 {
 			return nil
 		}
-		if time.Now().After(deadline) {
+		if left > 0 && time.Now().After(deadline) {
 			return fmt.Errorf("%d processes did not end within %s", left, within)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// kill kills whoever lives, and returns how many are not gone.
+func (f *family) kill() (left int) {
+	for _, pid := range f.everyone() {
+		state, parent := stateOf(pid)
+		switch {
+		case pid == f.program:
+			if state != 'Z' {
+				left++
+			}
+		case state == 'Z' && parent == os.Getpid():
+			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			left++ // its own children may be ours now
+		case state != 'Z' && state != 0:
+			left++
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+	return left
 }
 
 // memory is how many bytes the family holds that are not files: what the kernel cannot take back.
