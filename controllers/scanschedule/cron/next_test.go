@@ -35,6 +35,8 @@ func TestNext(t *testing.T) {
 		{"Sunday is 7 too", "0 0 * * 7", "UTC", "2026-11-21 00:00 +0000", []string{"2026-11-22 00:00 +0000"}},
 		{"Friday to Sunday is 5-7", "0 0 * * 5-7", "UTC", "2026-11-21 00:00 +0000", []string{"2026-11-22 00:00 +0000", "2026-11-27 00:00 +0000"}},
 
+		{"a zone's midnight is another day in UTC", "0 0 1 * *", "Asia/Tokyo", "2026-11-30 14:00 +0000",
+			[]string{"2026-12-01 00:00 +0900"}},
 		{"Berlin: the hour that is jumped over is due after the jump", "30 2 * * *", "Europe/Berlin", "2026-03-28 12:00 +0100",
 			[]string{"2026-03-29 03:00 +0200", "2026-03-30 02:30 +0200"}},
 		{"Berlin: several times that are jumped over are due once", "*/10 2 * * *", "Europe/Berlin", "2026-03-29 01:00 +0100",
