@@ -51,6 +51,9 @@ none, 2 usage, 3 all were scanned and a policy denies one (--mode evaluate-polic
 			if len(args) == 0 && f.targetsFile == "" {
 				return usageError{errors.New("name at least one image or directory to scan")}
 			}
+			if f.timeout <= 0 {
+				return usageError{fmt.Errorf("--timeout %s: use a time above 0, such as 30m", f.timeout)}
+			}
 			if k := scan.DirectoryKind(f.kind); k != "" && k != scan.KindRootfs && k != scan.KindRepository {
 				return usageError{fmt.Errorf("--kind %q: use rootfs or repo", f.kind)}
 			}

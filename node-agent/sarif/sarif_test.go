@@ -6,9 +6,7 @@ package sarif
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -23,8 +21,6 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/report/reporttest"
 	"github.com/sifscan/sifscan-operator/test/schemas"
 )
-
-var update = flag.Bool("update", false, "write the golden files in testdata anew")
 
 func document(t *testing.T, f *report.Full) []byte {
 	t.Helper()
@@ -63,18 +59,7 @@ func TestTheDocumentIsTheGoldenOne(t *testing.T) {
 	for name, f := range map[string]*report.Full{"full": reporttest.Full(), "unmatched": reporttest.Unmatched()} {
 		t.Run(name, func(t *testing.T) {
 			file, got := filepath.Join("testdata", name+".sarif"), document(t, f)
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("%s (-want +got); go test -update writes it anew:\n%s", file, diff)
-			}
+			reporttest.Golden(t, file, got)
 		})
 	}
 }

@@ -5,9 +5,7 @@ package table
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,8 +18,6 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/report"
 	"github.com/sifscan/sifscan-operator/node-agent/report/reporttest"
 )
-
-var update = flag.Bool("update", false, "write the golden files in testdata anew")
 
 func failed() *report.Full {
 	f := reporttest.Unmatched()
@@ -47,18 +43,7 @@ func TestTheTableIsTheGoldenOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file, got := filepath.Join("testdata", name+".txt"), Document(f)
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("%s (-want +got); go test -update writes it anew:\n%s", file, diff)
-			}
+			reporttest.Golden(t, file, got)
 			for line := range strings.Lines(string(got)) {
 				if n := columnsOf(strings.TrimSuffix(line, "\n")); n > lineWidth {
 					t.Errorf("%d columns: %s", n, line)

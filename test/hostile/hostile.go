@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -92,6 +93,24 @@ func repeat(w io.Writer, what string, mebi int) error {
 	for range mebi {
 		if _, err := w.Write(block); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// Instructions gives each line of a double's behaviour file in the directory that it scans, word by
+// word. Without the file there is none.
+func Instructions(root, file string, each func(words []string) error) error {
+	text, err := os.ReadFile(filepath.Join(root, file))
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		if err := each(strings.Fields(line)); err != nil {
+			return fmt.Errorf("%s: %q: %w", file, line, err)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,19 +28,7 @@ type behaviour struct {
 
 func readBehaviour(root string) (*behaviour, error) {
 	b := &behaviour{}
-	text, err := os.ReadFile(filepath.Join(root, behaviourFile))
-	if os.IsNotExist(err) {
-		return b, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if err := b.instruction(strings.Fields(line)); err != nil {
-			return nil, fmt.Errorf("%s: %q: %w", behaviourFile, line, err)
-		}
-	}
-	return b, nil
+	return b, hostile.Instructions(root, behaviourFile, b.instruction)
 }
 
 func (b *behaviour) instruction(words []string) (err error) {
