@@ -37,6 +37,8 @@ const (
 
 	// Waiting for something that may still come.
 
+	// ReasonQueued: other scans have the slots; the message names which.
+	ReasonQueued             = "Queued"
 	ReasonSuspended          = "Suspended"
 	ReasonVolumeNotFound     = "VolumeNotFound"
 	ReasonCredentialsMissing = "CredentialsMissing"
@@ -56,12 +58,21 @@ const (
 
 	// Retried with a bounded back-off.
 
-	ReasonOOMKilled          = "OOMKilled"
-	ReasonEvicted            = "Evicted"
+	ReasonOOMKilled = "OOMKilled"
+	ReasonEvicted   = "Evicted"
+	// ReasonNodeGone: the pod's node does not answer any more.
+	ReasonNodeGone           = "NodeGone"
 	ReasonDeadlineExceeded   = "DeadlineExceeded"
 	ReasonBackendUnreachable = "BackendUnreachable"
 	ReasonReportUnavailable  = "ReportUnavailable"
 	ReasonChanging           = "Changing"
+
+	// Of nodes.
+
+	// ReasonNoContainers: nothing of Apptainer or Singularity is alive on the node. No failure.
+	ReasonNoContainers = "NoContainers"
+	// ReasonNodePolicyDenies: AppArmor, SELinux or Yama on the node refuse to show processes.
+	ReasonNodePolicyDenies = "NodePolicyDenies"
 
 	// Notes on a finished run.
 

@@ -39,6 +39,11 @@ type Report struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=atomic
 	Artifacts []Artifact `json:"artifacts,omitempty"`
+	// runningExamples are places where the image ran when it was last opened. ScanInventories have all.
+	// +optional
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=atomic
+	RunningExamples []RunningExample `json:"runningExamples,omitempty"`
 	// observedAt is when the image was last opened.
 	// +required
 	ObservedAt metav1.Time `json:"observedAt"`
@@ -55,6 +60,9 @@ type ReportTarget struct {
 	ClaimName string `json:"claimName,omitempty"`
 	// path as users know it; the reference of an image in a registry.
 	Path string `json:"path"`
+	// node on which the image of a live container was read.
+	// +optional
+	Node string `json:"node,omitempty"`
 	// reference of an image in a registry, as it was asked for.
 	// +optional
 	Reference string `json:"reference,omitempty"`
@@ -202,7 +210,8 @@ type Outcome struct {
 	// message for people.
 	// +optional
 	Message string `json:"message,omitempty"`
-	// coverage of the content: complete or partial; empty when nothing was read.
+	// coverage of the content: complete or partial; of a live container also unreachable, where
+	// nothing could be opened, and vanished, where it ended first; empty when nothing was read.
 	// +optional
 	Coverage string `json:"coverage,omitempty"`
 }
@@ -211,7 +220,27 @@ type Outcome struct {
 const (
 	CoverageComplete = "complete"
 	CoveragePartial  = "partial"
+	// CoverageUnreachable: the content of a live container could not be opened.
+	CoverageUnreachable = "unreachable"
+	// CoverageVanished: the container ended before its content was read.
+	CoverageVanished = "vanished"
 )
+
+// RunningExample is a place where an image ran.
+type RunningExample struct {
+	// node that it ran on.
+	Node string `json:"node"`
+	// user id that it ran as.
+	User int64 `json:"user"`
+	// slurmJob that it ran in; empty outside of Slurm.
+	// +optional
+	SlurmJob string `json:"slurmJob,omitempty"`
+	// observedAt is when it was seen.
+	ObservedAt metav1.Time `json:"observedAt"`
+}
+
+// MaxRunningExamples is the largest number of examples in a report.
+const MaxRunningExamples = 20
 
 // Artifact is a document kept for an image.
 type Artifact struct {

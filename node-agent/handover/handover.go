@@ -46,6 +46,8 @@ const (
 	EventBegun EventType = "begun"
 	// EventEntry: Path has an Outcome. With a Folder, its report waits there.
 	EventEntry EventType = "entry"
+	// EventContainer: a Container is alive on the node. Told again once its image has a report.
+	EventContainer EventType = "container"
 	// EventFinished: every target has an entry. The reporter answers once all of them are stored.
 	EventFinished EventType = "finished"
 )
@@ -66,9 +68,14 @@ type Event struct {
 	Report   string                `json:"report,omitempty"`
 	Folder   string                `json:"folder,omitempty"`
 	Identity string                `json:"identity,omitempty"`
+	// Live names the file that a live container was started from: its report is named by it.
+	Live string `json:"live,omitempty"`
+	// Container of an EventContainer.
+	Container *v1alpha1.InventoryContainer `json:"container,omitempty"`
 }
 
-// NoVolume is the volume of what is on none: registry images, and lines of a list that no volume holds.
+// NoVolume is the volume of what is on none: registry images, images of live containers, and lines
+// of a list that no volume holds.
 const NoVolume = -1
 
 // OnVolume is the target's path on its volume, or its name where it is on none.

@@ -47,6 +47,7 @@ func Bound(r *v1alpha1.Report) {
 	cut(&t.Kind, maxWord)
 	cut(&t.ClaimName, maxText)
 	cut(&t.Path, maxPath)
+	cut(&t.Node, maxText)
 	cut(&t.Reference, maxPath)
 	cut(&t.Digest, maxText)
 	cut(&t.Mode, maxWord)
@@ -72,6 +73,11 @@ func Bound(r *v1alpha1.Report) {
 	boundFindings(r)
 	if d := r.Scanner.Database; d != nil {
 		cut(&d.Digest, maxText)
+	}
+	r.RunningExamples = r.RunningExamples[:min(len(r.RunningExamples), v1alpha1.MaxRunningExamples)]
+	for i := range r.RunningExamples {
+		cut(&r.RunningExamples[i].Node, maxText)
+		cut(&r.RunningExamples[i].SlurmJob, maxWord)
 	}
 
 	for size(r) > MaxBytes && shrink(r.Image) {
@@ -113,7 +119,7 @@ func boundOutcome(o *v1alpha1.Outcome) {
 	}
 	cut(&o.Message, maxMessage)
 	switch o.Coverage {
-	case "", v1alpha1.CoverageComplete, v1alpha1.CoveragePartial:
+	case "", v1alpha1.CoverageComplete, v1alpha1.CoveragePartial, v1alpha1.CoverageUnreachable, v1alpha1.CoverageVanished:
 	default:
 		o.Coverage = v1alpha1.CoveragePartial
 	}

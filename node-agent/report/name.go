@@ -28,7 +28,10 @@ type Subject struct {
 	ClaimUID string
 	// Path within the claim (not within a subPath of it), escaped by printable.Escape. Without a
 	// claim, what names the target: the reference of a registry image.
-	Path   string
+	Path string
+	// Live names the file that a live container was started from, wherever it is mounted; Path is
+	// then no part of the name. Empty for what is not found by its containers.
+	Live   string
 	Engine string
 	// ScanTypes, sorted.
 	ScanTypes []string
@@ -36,6 +39,9 @@ type Subject struct {
 
 // Name returns the name of the subject's report.
 func (s Subject) Name() string {
+	if s.Live != "" {
+		return NamePrefix + Hash(nameLength, "live", s.Live, s.Engine, strings.Join(s.ScanTypes, ","))
+	}
 	return NamePrefix + Hash(nameLength, s.ClaimUID, s.Path, s.Engine, strings.Join(s.ScanTypes, ","))
 }
 

@@ -29,11 +29,11 @@ type holder struct {
 }
 
 // holderOf says what holds the target of an event. A registry image, and a line of a list that is
-// on no volume, belong to the SIFScan that asked for them.
+// on no volume, and the image of a live container belong to the SIFScan that asked for them.
 func (r *Reporter) holderOf(e handover.Event) (holder, error) {
 	if e.Volume == handover.NoVolume {
 		return holder{
-			subject: report.Subject{Path: e.OnVolume(), Engine: r.opts.Engine, ScanTypes: r.opts.ScanTypes},
+			subject: report.Subject{Path: e.OnVolume(), Live: e.Live, Engine: r.opts.Engine, ScanTypes: r.opts.ScanTypes},
 			owner:   r.scanOwner(),
 			labels:  map[string]string{},
 		}, nil

@@ -20,18 +20,25 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 )
 
-// maxChunkBytes of paths in one ScanInventory. Paths can be 4 KiB long, and etcd refuses a
+// maxChunkBytes of paths and containers in one ScanInventory. Paths can be 4 KiB long, and etcd refuses a
 // request above 1.5 MiB.
 const maxChunkBytes = 512 << 10
 
 // maxEntryPath bounds one path in an inventory: PATH_MAX, each byte escaped.
 const maxEntryPath = 16 << 10
 
+// item is an entry or a container.
+type item struct {
+	entry     *v1alpha1.InventoryEntry
+	container *v1alpha1.InventoryContainer
+}
+
 // inventory is what this worker has seen, as it will be written in chunks.
 type inventory struct {
 	opts      Options
-	entries   []v1alpha1.InventoryEntry
-	index     map[string]int // path → position in entries
+	items     []item
+	index     map[any]int // path, or occurrence, → position in items
+	done      int         // entries
 	inFlight  map[string]int32
 	attempts  map[string]int32 // of earlier pods
 	death     string
@@ -42,7 +49,7 @@ type inventory struct {
 	flushedAt time.Time
 }
 
-// chunk is one ScanInventory object: entries[from:to].
+// chunk is one ScanInventory object: items[from:to].
 type chunk struct {
 	from, to int
 	bytes    int
@@ -55,7 +62,7 @@ type chunk struct {
 func newInventory(o Options) *inventory {
 	return &inventory{
 		opts:      o,
-		index:     map[string]int{},
+		index:     map[any]int{},
 		inFlight:  map[string]int32{},
 		attempts:  map[string]int32{},
 		startedAt: metav1.NewTime(o.Now()),
@@ -82,7 +89,10 @@ func (in *inventory) name(chunk int) string {
 // anew, so that their order does not depend on the order of the list.
 func (in *inventory) resume(old *v1alpha1.ScanInventory) {
 	for _, e := range old.Entries {
-		in.add(e)
+		in.addEntry(e)
+	}
+	for i := range old.Containers {
+		in.addContainer(&old.Containers[i])
 	}
 	for i := range in.chunks {
 		if in.name(i) == old.Name {
@@ -116,7 +126,7 @@ func (in *inventory) entry(path string, outcome v1alpha1.EntryOutcome, report st
 	if !slices.Contains(outcomes, outcome) {
 		outcome = v1alpha1.EntryFailed
 	}
-	in.add(v1alpha1.InventoryEntry{
+	in.addEntry(v1alpha1.InventoryEntry{
 		Path:      printable.Truncate(path, maxEntryPath),
 		Outcome:   outcome,
 		Report:    report,
@@ -129,28 +139,36 @@ var outcomes = []v1alpha1.EntryOutcome{
 	v1alpha1.EntryUnsupported, v1alpha1.EntryDenied, v1alpha1.EntryChanging,
 }
 
-// add appends an entry to the last chunk that has room, or replaces the entry of its path.
-func (in *inventory) add(e v1alpha1.InventoryEntry) {
+func (in *inventory) addEntry(e v1alpha1.InventoryEntry) {
+	if in.add(e.Path, item{entry: &e}, len(e.Path)) {
+		in.done++
+	}
+}
+
+// add appends an item to the last chunk that has room, or replaces the item of its key. It tells
+// whether the item is new.
+func (in *inventory) add(key any, it item, bytes int) bool {
 	in.dirty = true
-	if at, ok := in.index[e.Path]; ok {
-		in.entries[at] = e
+	if at, ok := in.index[key]; ok {
+		in.items[at] = it
 		for i := range in.chunks {
 			if c := &in.chunks[i]; c.from <= at && at < c.to {
 				c.dirty = true
 			}
 		}
-		return
+		return false
 	}
 	last := &in.chunks[len(in.chunks)-1]
-	if last.to-last.from == v1alpha1.MaxInventoryEntries || last.bytes+len(e.Path) > maxChunkBytes && last.to > last.from {
-		in.chunks = append(in.chunks, chunk{from: len(in.entries), to: len(in.entries)})
+	if last.to-last.from == v1alpha1.MaxInventoryEntries || last.bytes+bytes > maxChunkBytes && last.to > last.from {
+		in.chunks = append(in.chunks, chunk{from: len(in.items), to: len(in.items)})
 		last = &in.chunks[len(in.chunks)-1]
 	}
-	in.index[e.Path] = len(in.entries)
-	in.entries = append(in.entries, e)
+	in.index[key] = len(in.items)
+	in.items = append(in.items, it)
 	last.to++
-	last.bytes += len(e.Path)
+	last.bytes += bytes
 	last.dirty = true
+	return true
 }
 
 func (in *inventory) due(now time.Time, every time.Duration) bool {
@@ -163,7 +181,7 @@ func (in *inventory) worker() v1alpha1.InventoryWorker {
 	return v1alpha1.InventoryWorker{
 		Index:     in.opts.Worker,
 		Node:      in.opts.Node,
-		Done:      int32(len(in.entries)),
+		Done:      int32(in.done),
 		Total:     in.total,
 		InFlight:  in.suspects(),
 		StartedAt: &in.startedAt,
@@ -198,7 +216,7 @@ func (in *inventory) suspects() []v1alpha1.InFlight {
 // object builds the ScanInventory of a chunk.
 func (in *inventory) object(i int) *v1alpha1.ScanInventory {
 	c := in.chunks[i]
-	return &v1alpha1.ScanInventory{
+	obj := &v1alpha1.ScanInventory{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:       in.opts.Namespace,
 			Name:            in.name(i),
@@ -212,9 +230,16 @@ func (in *inventory) object(i int) *v1alpha1.ScanInventory {
 				UID:        types.UID(in.opts.ScanUID),
 			}},
 		},
-		Worker:  in.worker(),
-		Entries: in.entries[c.from:c.to],
+		Worker: in.worker(),
 	}
+	for _, it := range in.items[c.from:c.to] {
+		if it.entry != nil {
+			obj.Entries = append(obj.Entries, *it.entry)
+		} else {
+			obj.Containers = append(obj.Containers, *it.container)
+		}
+	}
+	return obj
 }
 
 // flush writes the chunks that changed. The first chunk goes last, for it says how far the

@@ -105,7 +105,7 @@ func TestASecondOutcomeOfAPathTakesTheFirstOnesPlace(t *testing.T) {
 func TestAnInventedOutcomeIsAFailure(t *testing.T) {
 	in := newInventory(options())
 	in.entry("a.sif", "clean", "")
-	if got := in.entries[0].Outcome; got != v1alpha1.EntryFailed {
+	if got := in.items[0].entry.Outcome; got != v1alpha1.EntryFailed {
 		t.Errorf("outcome %q", got)
 	}
 }

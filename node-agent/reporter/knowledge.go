@@ -144,8 +144,10 @@ func (r *Reporter) tellKnown(yield func(handover.Known) error) error {
 	for path, attempts := range r.inventory.attempts {
 		lines = append(lines, handover.Known{InFlight: &v1alpha1.InFlight{Path: path, Attempts: attempts}})
 	}
-	for _, e := range r.inventory.entries {
-		lines = append(lines, handover.Known{Entry: &handover.KnownEntry{Path: e.Path, Outcome: e.Outcome}})
+	for _, it := range r.inventory.items {
+		if e := it.entry; e != nil {
+			lines = append(lines, handover.Known{Entry: &handover.KnownEntry{Path: e.Path, Outcome: e.Outcome}})
+		}
 	}
 	for _, line := range lines {
 		if err := yield(line); err != nil {

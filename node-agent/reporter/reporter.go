@@ -116,7 +116,7 @@ func Run(ctx context.Context, api client.Client, resultsDir, stateDir string, op
 	if err := r.tell(); err != nil {
 		return err
 	}
-	log.Info("ready", "claims", opts.Claims, "knownReports", len(r.known), "doneBefore", len(r.inventory.entries))
+	log.Info("ready", "claims", opts.Claims, "knownReports", len(r.known), "doneBefore", r.inventory.done)
 
 	if err := hand.Follow(ctx, r.handler(work), func() error { return r.flushIfDue(work) }); err != nil {
 		return err
@@ -162,6 +162,8 @@ func (r *Reporter) handle(ctx context.Context, e handover.Event) error {
 		r.inventory.begun(e.Path)
 	case handover.EventEntry:
 		return r.entry(ctx, e)
+	case handover.EventContainer:
+		r.inventory.container(e.Container)
 	case handover.EventFinished:
 		if err := r.flush(ctx); err != nil {
 			return err

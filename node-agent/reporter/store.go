@@ -171,6 +171,7 @@ func (r *Reporter) scanReport(e handover.Event, said *v1alpha1.ScanReport) (*v1a
 	body := &said.Report
 	report.Bound(body)
 	body.Target.ClaimName = at.claim
+	r.place(e, body)
 	body.Scanner.Engine = r.opts.Engine
 	annotations := report.Annotations(body)
 	annotations[v1alpha1.AnnotationRun] = r.opts.writer()
@@ -255,6 +256,9 @@ func taken(have, want *v1alpha1.ScanReport) error {
 // sameFile says whether two reports of one name are about one file that users see at another
 // path now, because mountPath changed: names are made from claim and path within it.
 func sameFile(a, b *v1alpha1.ScanReport) bool {
+	if a.Report.Target.Node != "" && b.Report.Target.Node != "" {
+		return true // of live containers, named by the file itself: each sees it where it was mounted for it
+	}
 	return path.Base(a.Report.Target.Path) == path.Base(b.Report.Target.Path) &&
 		equality.Semantic.DeepEqual(a.OwnerReferences, b.OwnerReferences)
 }
