@@ -24,6 +24,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/test/fixtures"
+	"github.com/sifscan/sifscan-operator/test/schemas"
 )
 
 // token that no text may hold, in any form.
@@ -264,6 +265,9 @@ func TestEachModeOfQscanner(t *testing.T) {
 					t.Errorf("%s: found %v", name, found)
 				}
 			}
+			documents := written(t, b.out)
+			delete(documents, "sbom.cdx.json") // qscanner's own, of CycloneDX 1.5
+			schemas.Check(t, documents)
 			// Where qscanner writes no SARIF report, ours says why it has no findings.
 			own := map[bool]string{true: "vulnerableSoftware", false: v1alpha1.ReasonNotAssessed}[assessed]
 			if found, _ := filepath.Glob(filepath.Join(b.out, "*", "report.sarif")); len(found) != 1 || !contains(t, found[0], own) {

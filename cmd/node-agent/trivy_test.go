@@ -15,6 +15,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/test/fixtures"
+	"github.com/sifscan/sifscan-operator/test/schemas"
 )
 
 // trivyCache is a cache directory as trivy downloads it; the double does not read the databases.
@@ -31,7 +32,8 @@ func trivyCache(t *testing.T, java bool) string {
 	return tree.Root
 }
 
-// scanWithTrivy runs the agent with trivy's double over an image.
+// scanWithTrivy runs the agent with trivy's double over an image. Documents, all of them the agent's own, are valid whatever
+// trivy wrote.
 func scanWithTrivy(t *testing.T, image string, args ...string) (code int, printed string, report v1alpha1.Report, out string) {
 	t.Helper()
 	out, tmp := t.TempDir(), t.TempDir()
@@ -41,6 +43,7 @@ func scanWithTrivy(t *testing.T, image string, args ...string) (code int, printe
 	if left, _ := os.ReadDir(tmp); len(left) != 0 {
 		t.Errorf("left in the tmp directory: %v", left)
 	}
+	schemas.Check(t, written(t, out))
 	names, _ := filepath.Glob(filepath.Join(out, "*", "report.json"))
 	for _, name := range names {
 		var r v1alpha1.ScanReport

@@ -2,6 +2,8 @@ package sbom
 
 import (
 	"bytes"
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -76,14 +78,28 @@ func TestCycloneDXDocumentsAreValidByTheOfficialSchema(t *testing.T) {
 	}
 }
 
-func TestSPDXDocumentsAreReadBackByTheSPDXLibraryAndHaveWhatTheSpecificationAsksFor(t *testing.T) {
+func TestSPDXDocumentsAreValidByTheOfficialSchemaAndReadBackByTheSPDXLibrary(t *testing.T) {
 	empty := subject()
 	empty.OS, empty.Packages, empty.Architecture = engine.OS{}, nil, ""
 	unnamed := subject()
 	unnamed.OS = engine.OS{Name: "Some Linux"}
-	for name, s := range map[string]Subject{"whole": subject(), "without packages and system": empty, "of a system without an ID": unnamed} {
+	strange := subject()
+	for i, kind := range []string{"conda", "golang", "a type/with everything \x7f", ""} {
+		strange.Packages = append(strange.Packages, engine.Package{Name: "p", Type: kind, PURL: fmt.Sprintf("pkg:%s/p@%d", kind, i), SourceVersion: "1"})
+	}
+	schema := schemas.Compile(t, "spdx", "spdx-schema-2.3.json")
+	for name, s := range map[string]Subject{
+		"whole": subject(), "without packages and system": empty, "of a system without an ID": unnamed, "with vulnerabilities": vulnerable(),
+		"of packages without a version and of strange types": strange,
+	} {
 		t.Run(name, func(t *testing.T) {
 			text := mustMake(t, SPDX, s)
+			if err := schema.Validate(t, text); err != nil {
+				t.Error(err)
+			}
+			if bytes.Contains(text, []byte("PACKAGE_MANAGER")) {
+				t.Error("a category is spelled as SPDX 2.3 itself does not spell it")
+			}
 			doc, err := spdxjson.Read(bytes.NewReader(text))
 			if err != nil {
 				t.Fatal(err)
@@ -91,14 +107,14 @@ func TestSPDXDocumentsAreReadBackByTheSPDXLibraryAndHaveWhatTheSpecificationAsks
 			if err := spdxlib.ValidateDocument(doc); err != nil {
 				t.Error(err)
 			}
-			// SPDX 2.3, clauses 6 and 7: the mandatory fields.
+			// What the schema asks for it also accepts when it is empty, and it knows identifiers as text only (clauses 6 and 7).
 			if doc.SPDXVersion != "SPDX-2.3" || doc.DataLicense != "CC0-1.0" || doc.SPDXIdentifier != "DOCUMENT" || doc.DocumentName == "" ||
 				doc.DocumentNamespace == "" || doc.CreationInfo == nil || len(doc.CreationInfo.Creators) == 0 || doc.CreationInfo.Created == "" {
-				t.Errorf("a mandatory field of the document is missing: %+v", doc)
+				t.Errorf("a mandatory field of the document is empty: %+v", doc)
 			}
 			for _, p := range doc.Packages {
-				if p.PackageName == "" || p.PackageSPDXIdentifier == "" || p.PackageDownloadLocation == "" {
-					t.Errorf("a mandatory field of a package is missing: %+v", p)
+				if p.PackageName == "" || p.PackageDownloadLocation == "" || !regexp.MustCompile(`^[A-Za-z0-9.-]+$`).MatchString(string(p.PackageSPDXIdentifier)) {
+					t.Errorf("a mandatory field of a package is empty or wrong: %+v", p)
 				}
 			}
 			described, err := spdxlib.GetDescribedPackageIDs(doc)
@@ -106,6 +122,16 @@ func TestSPDXDocumentsAreReadBackByTheSPDXLibraryAndHaveWhatTheSpecificationAsks
 				t.Errorf("the document describes %v (%v), want the image", described, err)
 			}
 		})
+	}
+	for what, wrong := range map[string][2]string{
+		"a purpose there isn't":          {`"CONTAINER"`, `"SPACESHIP"`},
+		"a field there isn't":            {`"downloadLocation"`, `"downloadPlace"`},
+		"a relationship there isn't":     {`"CONTAINS"`, `"SWALLOWS"`},
+		"a document without a namespace": {`"documentNamespace"`, `"comment"`},
+	} {
+		if text := strings.Replace(string(mustMake(t, SPDX, subject())), wrong[0], wrong[1], 1); schema.Validate(t, []byte(text)) == nil {
+			t.Errorf("the schema accepts %s", what)
+		}
 	}
 }
 

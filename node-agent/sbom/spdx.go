@@ -86,8 +86,7 @@ func spdxOSPackage(os engine.OS) *spdx.Package {
 }
 
 func spdxFromPackage(p engine.Package) *spdx.Package {
-	// The identifier may hold letters, digits, dots and hyphens only (clause 7.2); package URLs hold more.
-	id := common.ElementID(fmt.Sprintf("Package-%s-%x", p.Type, sha256.Sum256([]byte(p.PURL)))[:len("Package--")+len(p.Type)+24])
+	id := common.ElementID(fmt.Sprintf("Package-%s-%.12x", identifier(p.Type), sha256.Sum256([]byte(p.PURL))))
 	x := spdxPackage(id, p.Name, p.Version, "LIBRARY")
 	x.PackageExternalReferences = []*spdx.PackageExternalReference{{
 		Category: common.CategoryPackageManager,
@@ -105,6 +104,16 @@ func spdxFromPackage(p engine.Package) *spdx.Package {
 		x.PackageFileName = p.Locations[0]
 	}
 	return x
+}
+
+// identifier makes text part of an identifier, which may hold letters, digits, dots and hyphens only (clause 7.2).
+func identifier(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' {
+			return r
+		}
+		return '-'
+	}, text)
 }
 
 func relation(from common.ElementID, kind string, to common.ElementID) *spdx.Relationship {

@@ -54,6 +54,25 @@ func Compile(t testing.TB, folder, name string) Schema {
 	return Schema{compiled}
 }
 
+// documents are the documents of a scan that have an official schema, by the names of their files.
+var documents = map[string]struct{ folder, schema string }{
+	"sbom.spdx.json": {"spdx", "spdx-schema-2.3.json"},
+	"sbom.cdx.json":  {"cyclonedx", "bom-1.6.schema.json"},
+	"report.sarif":   {"sarif", "sarif-schema-2.1.0.json"},
+}
+
+// Check fails the test for each of a scan's documents, by the name of its file, that its official schema refuses.
+func Check(t testing.TB, made map[string][]byte) {
+	t.Helper()
+	for name, text := range made {
+		if d, ok := documents[name]; ok {
+			if err := Compile(t, d.folder, d.schema).Validate(t, text); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 // Validate says in what way a document is not as the schema wants it.
 func (s Schema) Validate(t testing.TB, document []byte) error {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/native/rpmdb/rpmdbtest"
+	"github.com/sifscan/sifscan-operator/test/schemas"
 )
 
 // artefact is a kind of evidence for packages, an image that holds it, and what the scan of the image must list.
@@ -284,7 +285,8 @@ func TestEveryArtefactGivesItsPackages(t *testing.T) {
 		t.Run(a.name, func(t *testing.T) {
 			image := a.image(t)
 			for form, root := range map[string]scalibrfs.FS{"files": image.fs(), "SIF": image.sif(t)} {
-				result := mustScan(t, engine.Target{Root: root})
+				result := mustScan(t, engine.Target{Root: root, Formats: []engine.Format{engine.FormatSPDX, engine.FormatCycloneDX}})
+				schemas.Check(t, result.Documents)
 				if diff := cmp.Diff(a.want, purls(result)); diff != "" {
 					t.Errorf("packages of the %s (-want +got):\n%s", form, diff)
 				}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/test/schemas"
 )
 
 const requestsMetadata = "Name: requests\nVersion: 2.31.0\n\n"
@@ -110,6 +111,7 @@ func TestHostileTextIsMadePrintableEverywhere(t *testing.T) {
 		Root: newTree().
 			file("x.dist-info/METADATA", "Name: ev\x1b[31mil\xff\nVersion: 1\u202e\n\n").fs(),
 	})
+	schemas.Check(t, result.Documents)
 	for name, document := range result.Documents {
 		if strings.ContainsAny(string(document), "\x1b\u202e\ufffd") || !json.Valid(document) {
 			t.Errorf("%s holds text that is not printable:\n%s", name, document)
@@ -134,6 +136,7 @@ func TestEqualScansGiveEqualDocuments(t *testing.T) {
 	if len(first.Documents) != 3 {
 		t.Fatalf("documents: %d", len(first.Documents))
 	}
+	schemas.Check(t, first.Documents)
 	for range 2 {
 		if diff := cmp.Diff(first.Documents, mustScan(t, target).Documents); diff != "" {
 			t.Fatalf("documents differ:\n%s", diff)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/test/schemas"
 )
 
 // said is what a report comes to, one line for each thing.
@@ -91,6 +92,11 @@ func TestTheReportsOfARealTrivyAreRead(t *testing.T) {
 			if diff := cmp.Diff(want, saidIn(r), cmp.AllowUnexported(said{})); diff != "" {
 				t.Errorf("what is read of trivy's report (-want +got):\n%s", diff)
 			}
+			r.Documents = map[string][]byte{}
+			if err := makeSBOMs(engine.Target{Formats: []engine.Format{engine.FormatSPDX, engine.FormatCycloneDX}, DisplayName: name}, r); err != nil || len(r.Documents) != 2 {
+				t.Errorf("%d documents, %v", len(r.Documents), err)
+			}
+			schemas.Check(t, r.Documents)
 			if r.EngineVersion != "0.74.0" || len(r.Warnings) != 0 {
 				t.Errorf("version %q, warnings %v", r.EngineVersion, r.Warnings)
 			}
