@@ -107,22 +107,17 @@ func next[T any](t *tail, fn func(T) error) error {
 	}
 }
 
-// open opens the file once it is there. It is written by the other half, which may be
-// compromised: no link is followed and nothing but a regular file is read.
+// open opens the file once it is there.
 func (t *tail) open() error {
 	if t.f != nil {
 		return nil
 	}
-	f, err := os.OpenFile(t.path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := openRegular(t.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return errNotYet
 	}
 	if err != nil {
 		return err
-	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		f.Close()
-		return fmt.Errorf("%s: not a regular file", t.path)
 	}
 	t.f = f
 	return nil
