@@ -72,7 +72,7 @@ bench: build preflight-root ## Measure against the peers, in pairs, and print th
 .PHONY: test-unit
 # The race detector shadows memory: what holds a process to a limit runs without it, too.
 test-unit: preflight ## Unit tests, with the race detector.
-	@hack/packages.sh squashfs-tools xz-utils gcc libc6-dev
+	@hack/packages.sh squashfs-tools squashfuse fuse-overlayfs strace xz-utils gcc libc6-dev
 	@go test -race -timeout 20m $$(go list ./... | grep -v -e /test/integration -e /test/e2e)
 	@go test -run TestOutputsOfAHundredMegabytes ./cmd/node-agent
 	@for m in hack/cluster hack/images; do (cd $$m && go test ./...); done
