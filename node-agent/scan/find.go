@@ -57,7 +57,8 @@ type Misplaced struct {
 type found struct {
 	targets  []target
 	failures []failure
-	// nothing explains to the user why there is no target.
+	// empty: the run has no target at all, and nothing explains to the user why.
+	empty   bool
 	nothing string
 }
 
@@ -94,6 +95,7 @@ func (s *Scanner) find(ctx context.Context, wanted Wanted) (found, error) {
 			reason: v1alpha1.ReasonNoTargets, message: m.Message,
 		})
 	}
+	f.empty = len(f.targets) == 0
 	return f, nil
 }
 

@@ -70,16 +70,21 @@ func (s *Scanner) Volume(ctx context.Context, root *volume.Root, spec volume.Spe
 // The error is about the run: a wrong spec, an unreadable volume, a sink that failed, or the end of
 // ctx. Targets that fail are results.
 func (s *Scanner) Run(ctx context.Context, wanted Wanted, known *handover.Knowledge, sink Sink) (Verdict, error) {
+	found, err := s.find(ctx, wanted)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return s.run(ctx, found, known, sink)
+}
+
+// run gives an outcome to everything that was found.
+func (s *Scanner) run(ctx context.Context, found found, known *handover.Knowledge, sink Sink) (Verdict, error) {
 	if known == nil {
 		known = &handover.Knowledge{}
 	}
 	r := &run{Scanner: s, known: known, sink: sink, count: map[v1alpha1.EntryOutcome]int{}}
 	verdict := Verdict{Counts: r.count}
-	found, err := s.find(ctx, wanted)
-	if err != nil {
-		return verdict, err
-	}
-	if len(found.targets) == 0 {
+	if found.empty {
 		verdict.Reason, verdict.Message = v1alpha1.ReasonNoTargets, found.nothing
 	}
 	if err := sink.Listed(len(found.targets) + len(found.failures)); err != nil {

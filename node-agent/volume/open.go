@@ -67,6 +67,19 @@ func (r *Root) open(p string, accept func(string, *located) error) (*File, error
 	return f, nil
 }
 
+// Stat returns what the file system says of the image at p, which it looks up as Open does, without opening it for reading.
+func (r *Root) Stat(p string) (Info, error) {
+	found, err := r.lookup(p)
+	if err != nil {
+		return Info{}, err
+	}
+	defer unix.Close(found.fd)
+	if err := r.accept(p, &found); err != nil {
+		return Info{}, err
+	}
+	return infoOf(&found.st), nil
+}
+
 // accept refuses what holds no image.
 func (r *Root) accept(p string, found *located) error {
 	switch {
