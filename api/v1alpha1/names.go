@@ -71,6 +71,8 @@ const (
 
 	// ReasonNoContainers: nothing of Apptainer or Singularity is alive on the node. No failure.
 	ReasonNoContainers = "NoContainers"
+	// ReasonNodeCordoned: the node is cordoned, or drained in Slurm.
+	ReasonNodeCordoned = "NodeCordoned"
 	// ReasonNodePolicyDenies: AppArmor, SELinux or Yama on the node refuse to show processes.
 	ReasonNodePolicyDenies = "NodePolicyDenies"
 
@@ -99,12 +101,26 @@ const (
 	LabelSchedule = "sifscan.io/schedule"
 	// LabelScheduleUID is the UID of that ScanSchedule.
 	LabelScheduleUID = "sifscan.io/schedule-uid"
+	// LabelScanNamespace is the SIFScan's namespace, on objects that are in another.
+	LabelScanNamespace = "sifscan.io/scan-namespace"
 	// LabelRun is the run's id.
 	LabelRun = "sifscan.io/run"
 	// LabelWorker is the index of the worker in its run.
 	LabelWorker = "sifscan.io/worker"
+	// LabelWorkers on a ScanInventory is how many workers its run has.
+	LabelWorkers = "sifscan.io/workers"
+	// LabelPlan on a ScanInventory marks a part of the list that the run's workers share: the
+	// beginning of the list's SHA-256. Such an object is named <job>-plan, and holds no outcome.
+	LabelPlan = "sifscan.io/plan"
 	// LabelClaim is the claim's name, cut and hashed to 63 characters where longer.
 	LabelClaim = "sifscan.io/claim"
+	// LabelSlurmCluster and LabelSlurmNodeSet on a node's ScanInventory name the Slurm cluster and the
+	// node set of the slurmd pod in which its containers run.
+	LabelSlurmCluster = "sifscan.io/slurm-cluster"
+	LabelSlurmNodeSet = "sifscan.io/slurm-nodeset"
+	// LabelSlurmPod on a node's ScanInventory is the name of that pod, cut and hashed to 63
+	// characters where longer.
+	LabelSlurmPod = "sifscan.io/slurm-pod"
 	// LabelEngine is the engine of a ScanReport.
 	LabelEngine = "sifscan.io/engine"
 	// LabelOwnerUID is the uid that owns the image file.
@@ -158,6 +174,15 @@ const (
 	// separated by ": ", of the worker's last pod that died, written by the controller. The
 	// next pod's report of an image that killed its worker repeats it.
 	AnnotationLastDeath = "sifscan.io/last-death"
+
+	// AnnotationNode is the node that a Job in the namespace of node scans is for.
+	AnnotationNode = "sifscan.io/node"
+	// AnnotationNodeOutcome on the first chunk of a node's ScanInventory: what came of the node, a
+	// reason, or a reason and a message separated by ": ", written by the controller.
+	AnnotationNodeOutcome = "sifscan.io/node-outcome"
+
+	// AnnotationPlanned on the first object of a list that workers share: targets/objects.
+	AnnotationPlanned = "sifscan.io/planned"
 
 	// AnnotationRunAsUser, -Group and AnnotationSupplementalGroups on a Namespace, which
 	// only administrators can annotate, choose who reads the volumes in it.

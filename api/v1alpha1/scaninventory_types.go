@@ -193,6 +193,12 @@ type ScanInventory struct {
 	// +kubebuilder:validation:MaxItems=2000
 	// +listType=atomic
 	Entries []InventoryEntry `json:"entries,omitempty"`
+	// entriesGz holds the entries instead where they take more than 64 KiB: the same list as JSON,
+	// gzip. In the list that a run with several workers froze (label sifscan.io/plan) it holds what
+	// is to be scanned, an object a line.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1398104
+	EntriesGz []byte `json:"entriesGz,omitempty"`
 	// containers that are alive on the worker's node.
 	// +optional
 	// +kubebuilder:validation:MaxItems=2000

@@ -42,12 +42,9 @@ func reporterCommand() *cobra.Command {
 			o.Artifacts = v1alpha1.ArtifactStore(artifacts)
 			o.Rescan = v1alpha1.RescanPolicy(rescan)
 			o.Namespace, o.Node = os.Getenv("POD_NAMESPACE"), os.Getenv("NODE_NAME")
-			if index := os.Getenv("JOB_COMPLETION_INDEX"); index != "" {
-				n, err := strconv.ParseInt(index, 10, 32)
-				if err != nil {
-					return usageError{fmt.Errorf("JOB_COMPLETION_INDEX: %w", err)}
-				}
-				o.Worker = int32(n)
+			var err error
+			if o.Worker, err = workerIndex(o.Workers); err != nil {
+				return err
 			}
 			for _, claim := range claims {
 				name, rest, _ := strings.Cut(claim, "=")
@@ -77,6 +74,7 @@ func reporterCommand() *cobra.Command {
 	flags.StringVar(&o.ScanName, "scan-name", "", "name of the SIFScan")
 	flags.StringVar(&o.ScanUID, "scan-uid", "", "UID of the SIFScan")
 	flags.StringVar(&o.Run, "run", "", "id of the run")
+	flags.Int32Var(&o.Workers, "workers", 1, "number of workers that share the targets of the run")
 	flags.StringVar(&o.Job, "job-name", "", "name of the Job, which inventories are named after")
 	flags.StringArrayVar(&claims, "claim", nil, "NAME=UID=SUBPATH of a PersistentVolumeClaim, in the order of the scanner's volumes (repeatable)")
 	flags.StringVar(&o.Engine, "engine", native.Name, "engine of the reports")
@@ -93,6 +91,22 @@ func reporterCommand() *cobra.Command {
 		}
 	}
 	return c
+}
+
+// workerIndex is which of the workers of a run this pod is: the Job controller tells each its index.
+func workerIndex(workers int32) (int32, error) {
+	if workers < 1 {
+		return 0, usageError{fmt.Errorf("--workers=%d: a run has at least one", workers)}
+	}
+	text := os.Getenv("JOB_COMPLETION_INDEX")
+	if text == "" && workers == 1 {
+		return 0, nil
+	}
+	index, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || index < 0 || int32(index) >= workers {
+		return 0, usageError{fmt.Errorf("JOB_COMPLETION_INDEX=%q: it is not one of %d workers", text, workers)}
+	}
+	return int32(index), nil
 }
 
 // apiClient is a client without a cache, with the token that only the reporter's container holds.

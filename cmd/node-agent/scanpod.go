@@ -18,6 +18,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/plan"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/scan"
 	"github.com/sifscan/sifscan-operator/node-agent/targetlist"
@@ -31,6 +32,7 @@ type podFlags struct {
 	exclude, fileNames   []string
 	resultsDir, stateDir string
 	storeTimeout         time.Duration
+	workers              int32
 	terminationLog       string
 }
 
@@ -41,8 +43,9 @@ func (p *podFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&p.resultsDir, "results-dir", "", "directory for results that the reporter reads")
 	flags.StringVar(&p.stateDir, "state-dir", "", "directory of the reporter's answers")
 	flags.DurationVar(&p.storeTimeout, "store-timeout", 10*time.Minute, "how long to wait for the reporter")
+	flags.Int32Var(&p.workers, "workers", 1, "number of workers that share the targets")
 	flags.StringVar(&p.terminationLog, "termination-log", "/dev/termination-log", "file for the pod's termination message")
-	for _, name := range []string{"volume", "exclude", "file-name", "results-dir", "state-dir", "store-timeout", "termination-log"} {
+	for _, name := range []string{"volume", "exclude", "file-name", "results-dir", "state-dir", "store-timeout", "workers", "termination-log"} {
 		if err := flags.MarkHidden(name); err != nil {
 			panic(err) // a flag that is not defined above
 		}
@@ -104,14 +107,48 @@ func (f *scanFlags) handOver(ctx context.Context, scanner *scan.Scanner, operand
 		return scan.Verdict{}, err
 	}
 	defer hand.Close()
-	waiting, cancel := context.WithTimeout(ctx, p.storeTimeout)
+	index, err := workerIndex(p.workers)
+	if err != nil {
+		return scan.Verdict{}, err
+	}
+	patience := p.storeTimeout
+	if index > 0 {
+		patience = planTimeout
+	}
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	known, err := hand.Known(waiting)
 	if err != nil {
 		return scan.Verdict{}, err
 	}
-	return scanner.Run(ctx, wanted, known,
-		&scan.HandoverSink{Hand: hand, Dir: p.resultsDir, StoreTimeout: p.storeTimeout, Log: scanner.Log})
+	sink := &scan.HandoverSink{Hand: hand, Dir: p.resultsDir, StoreTimeout: p.storeTimeout, Log: scanner.Log}
+	if p.workers == 1 {
+		return scanner.Run(ctx, wanted, known, sink)
+	}
+	verdict, err := scanner.RunShare(ctx, wanted, known, sink, scan.Share{
+		Workers: int(p.workers), Index: int(index), List: planner{hand, p.storeTimeout},
+	})
+	if errors.Is(err, handover.ErrPlanRefused) {
+		err = &volume.Error{Reason: v1alpha1.ReasonIncomplete, Message: err.Error(), Err: err}
+	}
+	return verdict, err
+}
+
+// planTimeout is how long a worker waits for the list that the first makes: a search of ten
+// million entries at 500 a second takes six hours. Without a list nobody could say what to scan.
+const planTimeout = 12 * time.Hour
+
+// planner waits no longer for a list to be stored than for a result.
+type planner struct {
+	*handover.Scanner
+	patience time.Duration
+}
+
+// Freeze bounds the wait.
+func (p planner) Freeze(ctx context.Context, items []plan.Item) ([]plan.Item, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
+	defer cancel()
+	return p.Scanner.Freeze(ctx, items)
 }
 
 // open opens the volumes.

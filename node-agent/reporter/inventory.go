@@ -77,6 +77,7 @@ func (in *inventory) labels() map[string]string {
 		v1alpha1.LabelScanUID:   in.opts.ScanUID,
 		v1alpha1.LabelRun:       in.opts.Run,
 		v1alpha1.LabelWorker:    strconv.Itoa(int(in.opts.Worker)),
+		v1alpha1.LabelWorkers:   strconv.Itoa(int(in.opts.Workers)),
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 	}
 }
@@ -268,7 +269,10 @@ func (r *Reporter) flush(ctx context.Context) error {
 func (r *Reporter) writeChunk(ctx context.Context, i int) error {
 	c := &r.inventory.chunks[i]
 	obj := r.inventory.object(i)
-	var err error
+	err := obj.SetEntries(obj.Entries)
+	if err != nil {
+		return &refused{err.Error()}
+	}
 	if c.version == "" {
 		err = r.api.Create(ctx, obj)
 	} else {

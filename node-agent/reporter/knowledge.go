@@ -58,14 +58,27 @@ func (r *Reporter) learn(ctx context.Context) error {
 	}
 	return r.calls.retry(ctx, func(ctx context.Context) error {
 		r.inventory = newInventory(r.opts)
+		ours := client.MatchingLabels(r.inventory.labels())
+		delete(ours, v1alpha1.LabelWorkers) // a reporter before it was told their number wrote none
 		return pages(ctx, r, func() client.ObjectList { return &v1alpha1.ScanInventoryList{} },
-			client.MatchingLabels(r.inventory.labels()), func(page client.ObjectList) {
+			ours, func(page client.ObjectList) {
 				items := page.(*v1alpha1.ScanInventoryList).Items
 				for i := range items {
-					r.inventory.resume(&items[i])
+					r.resume(&items[i])
 				}
 			})
 	})
+}
+
+// resume takes over what an earlier pod of this worker stored. Entries that nobody can read any
+// more are of no use: their images are looked at again.
+func (r *Reporter) resume(old *v1alpha1.ScanInventory) {
+	entries, err := old.AllEntries()
+	if err != nil {
+		r.log.Error(err, "what an earlier pod has done is not known", "inventory", old.Name)
+	}
+	old.Entries, old.EntriesGz = entries, nil
+	r.inventory.resume(old)
 }
 
 // pages lists all of a kind in the namespace, page by page. Each page is decoded into a list

@@ -37,8 +37,8 @@ type Options struct {
 	ScanName, ScanUID, Run string
 	// Job is the name of the Job: inventories are named after it.
 	Job string
-	// Worker is this pod's index in the run.
-	Worker int32
+	// Worker is this pod's index in the run, from 0, and Workers their number. Default: 1.
+	Worker, Workers int32
 	// Claims are the volumes, in the order of the scanner's command line.
 	Claims []Claim
 	// Engine and ScanTypes are part of a report's name.
@@ -55,6 +55,9 @@ type Options struct {
 	// FlushEvery is the shortest time between two writes of the inventory while the scan is
 	// under way. Default: 10 s.
 	FlushEvery time.Duration
+	// LookEvery is the time between two looks at whether the first worker has stored the list that
+	// all share. Default: 5 s.
+	LookEvery time.Duration
 	// Grace is how long the reporter goes on after it was told to end. Default: 100 s, less
 	// than the pod's 120.
 	Grace time.Duration
@@ -65,6 +68,12 @@ type Options struct {
 func (o *Options) setDefaults() {
 	if o.FlushEvery == 0 {
 		o.FlushEvery = 10 * time.Second
+	}
+	if o.Workers == 0 {
+		o.Workers = 1
+	}
+	if o.LookEvery == 0 {
+		o.LookEvery = 5 * time.Second
 	}
 	if o.Grace == 0 {
 		o.Grace = 100 * time.Second
@@ -105,6 +114,9 @@ func Run(ctx context.Context, api client.Client, resultsDir, stateDir string, op
 
 	work, stop := withGrace(ctx, opts.Grace)
 	defer stop()
+	if ok, err := r.takePlan(ctx); err != nil || !ok {
+		return err
+	}
 	if err := r.learn(work); err != nil {
 		return fmt.Errorf("read what the cluster knows of earlier scans: %w", err)
 	}
@@ -156,6 +168,8 @@ func (r *Reporter) handler(ctx context.Context) func(handover.Event) error {
 // handle turns one event of the scanner into what the API shows.
 func (r *Reporter) handle(ctx context.Context, e handover.Event) error {
 	switch e.Type {
+	case handover.EventPlanned:
+		return r.freeze(ctx)
 	case handover.EventListed:
 		r.inventory.listed(e.Total)
 	case handover.EventBegun:

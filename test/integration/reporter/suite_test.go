@@ -162,6 +162,7 @@ type pod struct {
 	patience       time.Duration // of the scanner with the reporter
 	shelf          *agent.Volume // for documents; nil: ConfigMaps
 	asked          func(*scan.Scanner)
+	index, workers int32 // of a run with several
 }
 
 func (s *site) pod() *pod {
@@ -174,6 +175,7 @@ func (p *pod) options() agent.Options {
 		Namespace: s.namespace, Node: "n1", ScanName: s.scan.Name, ScanUID: string(s.scan.UID), Run: s.run, Job: s.scan.Name + "-" + s.run,
 		Claims: append([]agent.Claim{{Name: s.claim.Name, UID: string(s.claim.UID)}}, p.more...), Engine: native.Name, ScanTypes: []string{"pkg"},
 		Artifacts: v1alpha1.ArtifactsConfigMap, MaxFindings: 20, Rescan: v1alpha1.RescanWhenChanged, FlushEvery: 50 * time.Millisecond, Grace: p.grace,
+		Worker: p.index, Workers: p.workers, LookEvery: 50 * time.Millisecond,
 	}
 	if p.shelf != nil {
 		o.Artifacts, o.Volume = v1alpha1.ArtifactsVolume, p.shelf
@@ -222,6 +224,10 @@ func (p *pod) scanAll() (scan.Verdict, error) {
 		p.asked(scanner)
 	}
 	sink := noting{&scan.HandoverSink{Hand: hand, Dir: p.results, StoreTimeout: p.patience, Log: logr.Discard()}, p}
+	if p.workers > 1 {
+		wanted := scan.Wanted{Volumes: []scan.Volume{{Root: root, Spec: &volume.Spec{}}}}
+		return scanner.RunShare(waiting, wanted, known, sink, scan.Share{Workers: int(p.workers), Index: int(p.index), List: hand})
+	}
 	return scanner.Volume(ctx, root, volume.Spec{}, known, sink)
 }
 
