@@ -1,0 +1,184 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"io/fs"
+	"slices"
+	"strconv"
+	"time"
+)
+
+const (
+	// maxMountinfo of one process in bytes. A node with 2,000 pods' mounts has 1 MiB; a user may mount 100,000
+	// times in a namespace (fs.mount-max), and that must not take the time of all others.
+	maxMountinfo = 4 << 20
+	maxSmall     = 64 << 10 // stat, status, cgroup
+	maxEnviron   = 256 << 10
+	// maxProcesses that are named of one container.
+	maxProcesses = 1024
+	// MaxContainers that are told of one node. A node that runs more has lost nothing: Found.Left counts them.
+	MaxContainers = 10_000
+	// ticksPerSecond is USER_HZ, which every architecture of Linux shows to user space.
+	ticksPerSecond = 100
+)
+
+// Found is what runs on a node.
+type Found struct {
+	// Containers by start, oldest first.
+	Containers []Container
+	// Processes that were looked at.
+	Processes int
+	// Left counts containers beyond MaxContainers.
+	Left int
+}
+
+// Discover finds the containers among the processes of a tree in the shape of /proc. What ends while it
+// looks is left out. It fails only where the tree itself cannot be read.
+func Discover(proc fs.FS) (Found, error) {
+	t := &table{proc: proc, views: map[uint64]*view{}, seed: maphash.MakeSeed(), processes: map[int]*process{}}
+	if err := t.read(); err != nil {
+		return Found{}, err
+	}
+	found := Found{Processes: len(t.processes)}
+	for _, group := range t.groups() {
+		if len(found.Containers) == MaxContainers {
+			found.Left++
+			continue
+		}
+		if c, ok := t.container(group); ok {
+			found.Containers = append(found.Containers, c)
+		}
+	}
+	slices.SortFunc(found.Containers, func(a, b Container) int {
+		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Leader.PID, b.Leader.PID))
+	})
+	return found, nil
+}
+
+// table is the processes of a node.
+type table struct {
+	proc      fs.FS
+	seed      maphash.Seed
+	views     map[uint64]*view // by the hash of the mountinfo: processes of one namespace share it
+	processes map[int]*process
+	boot      int64
+	buffer    []byte
+}
+
+func (t *table) read() error {
+	entries, err := fs.ReadDir(t.proc, ".")
+	if err != nil {
+		return fmt.Errorf("list processes: %w", err)
+	}
+	stat, err := t.file("stat", maxSmall)
+	boot, ok := parseBoot(stat)
+	if err != nil || !ok {
+		return fmt.Errorf("read when the node was booted from /proc/stat: %w", cmp.Or(err, errors.ErrUnsupported))
+	}
+	t.boot = boot
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			t.readProcess(pid)
+		}
+	}
+	return nil
+}
+
+// readProcess reads a process; one that ended is none.
+func (t *table) readProcess(pid int) {
+	text, err := t.of(pid, "stat", maxSmall)
+	p, ok := parseStat(text)
+	if err != nil || !ok || p.PID != pid || p.ignore {
+		return
+	}
+	text, err = t.of(pid, "mountinfo", maxMountinfo)
+	if err != nil || len(text) == 0 {
+		return
+	}
+	sum := maphash.Bytes(t.seed, text)
+	if t.views[sum] == nil {
+		t.views[sum] = parseView(text)
+	}
+	p.view = t.views[sum]
+	t.processes[pid] = &p
+}
+
+func (t *table) of(pid int, name string, limit int) ([]byte, error) {
+	return t.file(strconv.Itoa(pid)+"/"+name, limit)
+}
+
+// file reads at most limit bytes. The result is good until the next call.
+func (t *table) file(name string, limit int) ([]byte, error) {
+	f, err := t.proc.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if t.buffer == nil {
+		t.buffer = make([]byte, maxSmall)
+	}
+	n := 0
+	for n < limit {
+		if n == len(t.buffer) {
+			t.buffer = append(t.buffer, make([]byte, len(t.buffer))...)
+		}
+		more, err := f.Read(t.buffer[n:min(limit, len(t.buffer))])
+		n += more
+		if err == io.EOF || more == 0 && err == nil {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return t.buffer[:n], nil
+}
+
+// container describes a group by its first process.
+func (t *table) container(g *group) (Container, bool) {
+	leader := g.members[0]
+	c := Container{
+		Leader:     leader.Identity,
+		User:       g.user,
+		Writable:   g.session.final.writable(),
+		Source:     FromDirectory,
+		FileSystem: g.session.rootfs.Type,
+		Root:       leader.view.root,
+		Directory:  g.session.rootfs,
+	}
+	oldest := leader
+	if s := g.starter; s != nil {
+		oldest = s
+		c.Starter = s.Identity
+		c.Source = sourceOf(g.session.rootfs)
+		if title, err := t.of(s.PID, "cmdline", maxCommand); err == nil {
+			c.Instance, c.Claimed = isInstance(title), claimedImage(title)
+		}
+	}
+	c.Started = time.Unix(t.boot, 0).Add(time.Duration(oldest.Start) * (time.Second / ticksPerSecond)).UTC()
+	for _, p := range g.members[:min(len(g.members), maxProcesses)] {
+		c.Processes = append(c.Processes, p.PID)
+	}
+	if text, err := t.of(leader.PID, "cgroup", maxSmall); err == nil {
+		c.Slurm, c.PodUID = parseCgroup(text)
+	}
+	if text, err := t.of(leader.PID, "cmdline", maxCommand); err == nil {
+		c.Command = showCommand(text)
+	}
+	if c.Slurm.Job == "" {
+		if text, err := t.of(leader.PID, "environ", maxEnviron); err == nil {
+			c.Slurm = claimedSlurm(text)
+		}
+	}
+	// What was read is of this process only if it is still the same.
+	text, err := t.of(leader.PID, "stat", maxSmall)
+	now, ok := parseStat(text)
+	return c, err == nil && ok && now.Identity == leader.Identity && c.User >= 0
+}
