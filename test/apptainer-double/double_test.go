@@ -46,6 +46,7 @@ func TestContainersHaveTheShapeOfApptainers(t *testing.T) {
 		{"exec --fakeroot", []string{"--fakeroot"}, "a.sif", namespaces, "fuse.squashfuse_ll", "overlay", "", 1},
 		{"exec by the setuid build", []string{"--setuid"}, "a.sif", "mnt", "fuse", "overlay", "", 1},
 		{"exec by the setuid build with a kernel mount", []string{"--setuid", "--kernel-squashfs"}, "a.sif", "mnt", "squashfs", "overlay", "", 0},
+		{"exec --writable-tmpfs by the setuid build", []string{"--setuid", "--writable-tmpfs"}, "a.sif", "mnt", "fuse", "fuse", "", 2},
 		{"exec --writable-tmpfs", []string{"--writable-tmpfs"}, "a.sif", namespaces, "fuse.squashfuse_ll", "fuse.fuse-overlayfs", "/", 2},
 		{"exec --underlay", []string{"--underlay"}, "a.sif", namespaces, "fuse.squashfuse_ll", "tmpfs", "/etc", 1},
 		{"exec of a sandbox", nil, "sandbox", namespaces, "", "overlay", "/root", 0},

@@ -78,35 +78,60 @@ func (s *session) mountRootfs() error {
 		return unix.Mount(s.Image, rootfs, "", unix.MS_BIND, "")
 	case s.Kernel:
 		return mountByKernel(s.image, s.Offset, rootfs)
-	case s.Setuid:
-		return s.serveOpened(rootfs)
 	default:
-		return s.serve(rootfs, []*os.File{s.image}, "/usr/bin/squashfuse_ll", "-f", "-o", s.squashfuseOptions(), "/proc/self/fd/3", rootfs)
+		return s.serveImage(rootfs)
 	}
 }
 
-func (s *session) squashfuseOptions() string {
-	return "allow_other,ro,offset=" + strconv.FormatInt(s.Offset, 10)
-}
-
-// serveOpened mounts FUSE itself, as the setuid starter does because its helper is the user's and may not.
-func (s *session) serveOpened(point string) error {
+// openFUSE mounts FUSE itself, as the setuid starter does because its helpers are the user's and may not. It returns the
+// device that a helper then serves.
+func (s *session) openFUSE(point, source string, flags uintptr) (*os.File, error) {
 	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer device.Close()
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other", device.Fd(), s.User, s.User)
-	if err := unix.Mount("squashfuse_ll", point, "fuse", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_RDONLY, options); err != nil {
-		return err
+	if err := unix.Mount(source, point, "fuse", flags|unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		device.Close()
+		return nil, err
 	}
-	return s.serve(point, []*os.File{s.image, device}, "/usr/bin/squashfuse_ll", "-f", "-o", s.squashfuseOptions(), "/proc/self/fd/3", "/dev/fd/4")
+	return device, nil
+}
+
+// serveImage serves the image's SquashFS.
+func (s *session) serveImage(point string) error {
+	files, target := []*os.File{s.image}, point
+	if s.Setuid {
+		device, err := s.openFUSE(point, "squashfuse_ll", unix.MS_RDONLY)
+		if err != nil {
+			return err
+		}
+		files, target = append(files, device), "/dev/fd/4"
+	}
+	options := "allow_other,ro,offset=" + strconv.FormatInt(s.Offset, 10)
+	return s.serve(point, files, "/usr/bin/squashfuse_ll", "-f", "-o", options, "/proc/self/fd/3", target)
 }
 
 // mountWritable puts a tmpfs over the image, by fuse-overlayfs.
 func (s *session) mountWritable() error {
+	var files []*os.File
+	point := s.path("final")
+	target := point
+	if s.Setuid {
+		for _, name := range []string{"tmpfs/upper", "tmpfs/work"} {
+			if err := os.Chown(s.path(name), s.User, s.User); err != nil {
+				return err
+			}
+		}
+		device, err := s.openFUSE(point, "fuse-overlayfs", 0)
+		if err != nil {
+			return err
+		}
+		files, target = []*os.File{device}, "/dev/fd/3"
+	}
+	// Debian's fuse-overlayfs says that it knows ACLs and then fails on those of a lower file system without.
 	options := fmt.Sprintf("noacl,lowerdir=%s,upperdir=%s,workdir=%s", s.lowers(), s.path("tmpfs/upper"), s.path("tmpfs/work"))
-	return s.serve(s.path("final"), nil, "/usr/bin/fuse-overlayfs", "-f", "-o", options, s.path("final"))
+	return s.serve(point, files, "/usr/bin/fuse-overlayfs", "-f", "-o", options, target)
 }
 
 // mountUnderlay makes the root from a tmpfs and a bind for each top directory of the image.
@@ -157,7 +182,13 @@ func (s *session) serve(point string, files []*os.File, program string, args ...
 	} else {
 		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_DAC_OVERRIDE}
 	}
-	if err := cmd.Start(); err != nil {
+	err := cmd.Start()
+	for _, file := range files {
+		if file != s.image {
+			file.Close() // a device that only a helper holds answers with an error when that one ends
+		}
+	}
+	if err != nil {
 		return err
 	}
 	s.helpers = append(s.helpers, cmd)
@@ -166,8 +197,9 @@ func (s *session) serve(point string, files []*os.File, program string, args ...
 		if err := unix.Statfs(point, &st); err == nil && st.Type == unix.FUSE_SUPER_MAGIC {
 			return nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s serves nothing", program)
+		ended, err := unix.Wait4(cmd.Process.Pid, nil, unix.WNOHANG, nil)
+		if err != nil || ended != 0 || time.Now().After(deadline) {
+			return fmt.Errorf("%s serves nothing (%v)", program, err)
 		}
 	}
 }
