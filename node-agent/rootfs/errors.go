@@ -18,6 +18,7 @@ const (
 	ReasonPermissionDenied = "PermissionDenied" // the reader may not read the file
 	ReasonTmpTooSmall      = "TmpTooSmall"      // extraction would need more than there is, or than allowed
 	ReasonTmpExhausted     = "TmpExhausted"     // the disk became full during extraction
+	ReasonVanished         = "NoTargets"        // a live container ended before it was read
 )
 
 // Error is why an image, or a part of it, cannot be read. Message names the

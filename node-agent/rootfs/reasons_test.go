@@ -17,6 +17,7 @@ func TestReasonsAreThoseOfTheAPI(t *testing.T) {
 		rootfs.ReasonPermissionDenied: v1alpha1.ReasonPermissionDenied,
 		rootfs.ReasonTmpTooSmall:      v1alpha1.ReasonTmpTooSmall,
 		rootfs.ReasonTmpExhausted:     v1alpha1.ReasonTmpExhausted,
+		rootfs.ReasonVanished:         v1alpha1.ReasonNoTargets,
 	} {
 		if got != want {
 			t.Errorf("%q, the API says %q", got, want)

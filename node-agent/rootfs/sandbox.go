@@ -24,6 +24,7 @@ import (
 type sandbox struct {
 	root     *os.File
 	confined *confined // set where openat2 is refused
+	live     *live     // set where it is the root of a live container
 	read     atomic.Int64
 	failures
 }
@@ -107,7 +108,10 @@ func (s *sandbox) fail(op, name string, err error) error {
 	if errors.As(err, &inner) {
 		err = inner.Err
 	}
-	if !aboutName(err) {
+	switch {
+	case s.live != nil:
+		err = s.live.explain(&s.failures, err)
+	case !aboutName(err):
 		err = s.keep(translate(err))
 	}
 	return &fs.PathError{Op: op, Path: name, Err: err}
@@ -119,6 +123,10 @@ var openat2 = unix.Openat2
 // openat2 opens a name below the root; flags are of open(2).
 func (s *sandbox) openat2(name string, flags uint64) (*os.File, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	if s.live != nil {
+		how.Resolve |= unix.RESOLVE_NO_XDEV
+		s.live.pace()
+	}
 	for {
 		fd, err := openat2(int(s.root.Fd()), name, &how)
 		if err == unix.EINTR || err == unix.EAGAIN { // a rename raced with the resolution
