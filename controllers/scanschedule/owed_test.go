@@ -64,6 +64,17 @@ func TestAnEditedScheduleStartsNothingThatItWouldHaveHadBefore(t *testing.T) {
 	l.wantStarted("2026-11-21T01:30:00Z", "2026-11-22T11:00:00Z")
 }
 
+func TestAnEditedZoneStartsNothingThatItWouldHaveHadBefore(t *testing.T) {
+	l := &live{T: t, schedule: nightly()}
+	l.lookAt("2026-11-20T21:00:00Z")
+	l.edit(zone("Pacific/Auckland")) // where 01:30 was nine hours ago
+	l.lookAt("2026-11-20T21:30:00Z")
+	l.lookAt("2026-11-21T01:30:00Z") // no longer an instant of its own
+	l.wantStarted()
+	l.lookAt("2026-11-21T12:30:00Z")
+	l.wantStarted("2026-11-22T01:30:00+13:00")
+}
+
 func TestARunThatWasOverdueWhenTheScheduleWasEditedIsStillOwed(t *testing.T) {
 	l := &live{T: t, schedule: nightly()}
 	l.lookAt("2026-11-20T21:00:00Z")

@@ -24,6 +24,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -48,7 +49,7 @@ const (
 	skew = 100 * time.Millisecond
 	// staleRetry is how soon a ScanSchedule is looked at again that the cache shows as it was.
 	staleRetry = time.Second
-	// refusedRetry is how soon a SIFScan is made again that quota, admission or RBAC refused.
+	// refusedRetry is how soon is tried again what quota, admission or RBAC refused.
 	refusedRetry = time.Minute
 	// maxActive names in the status.
 	maxActive = 20
@@ -86,8 +87,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	result, err := r.reconcile(ctx, p)
-	if err == nil {
-		err = r.writeStatus(ctx, p)
+	// Also what is known while something is tried again: it may fail for long.
+	if failed := r.writeStatus(ctx, p); err == nil {
+		err = failed
 	}
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: staleRetry}, nil
@@ -101,9 +103,7 @@ func (r *Reconciler) reconcile(ctx context.Context, p *pass) (ctrl.Result, error
 	if !p.schedule.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	if err := r.removeOutdated(ctx, p); err != nil {
-		return ctrl.Result{}, err
-	}
+	kept := r.removeOutdated(ctx, p)
 	calendar, err := newCalendar(p.schedule)
 	if err != nil {
 		p.invalid(err)
@@ -117,11 +117,11 @@ func (r *Reconciler) reconcile(ctx context.Context, p *pass) (ctrl.Result, error
 		err = r.replace(ctx, p)
 	}
 	refused, err := explain(err)
-	if err != nil {
+	if err != nil && d.step != replace {
 		return ctrl.Result{}, err
 	}
 	p.conclude(d, refused)
-	return ctrl.Result{RequeueAfter: p.wake(d, refused)}, nil
+	return ctrl.Result{RequeueAfter: p.wake(d, refused != nil || kept)}, err
 }
 
 // situation gathers what the decision depends on.
@@ -153,16 +153,17 @@ func (p *pass) observe() {
 	p.recall()
 }
 
-// removeOutdated deletes finished SIFScans beyond the limits. Their reports belong to the images'
-// claims, and stay.
-func (r *Reconciler) removeOutdated(ctx context.Context, p *pass) error {
+// removeOutdated deletes finished SIFScans beyond the limits, and tells whether one could not be
+// deleted: no run waits for that. Their reports belong to the images' claims, and stay.
+func (r *Reconciler) removeOutdated(ctx context.Context, p *pass) (kept bool) {
 	spec := &p.schedule.Spec
 	for _, scan := range p.outdated(ptr.Deref(spec.SuccessfulHistoryLimit, 3), ptr.Deref(spec.FailedHistoryLimit, 3)) {
 		if err := r.remove(ctx, scan); err != nil {
-			return err
+			log.FromContext(ctx).Error(err, "A finished SIFScan beyond the history limits stays")
+			kept = true
 		}
 	}
-	return nil
+	return kept
 }
 
 func (r *Reconciler) remove(ctx context.Context, scan *v1alpha1.SIFScan) error {
@@ -225,12 +226,12 @@ func (r *Reconciler) adopt(ctx context.Context, p *pass, name string) error {
 }
 
 // wake is how long until something is due, or worth another try.
-func (p *pass) wake(d decision, refused *refusal) time.Duration {
+func (p *pass) wake(d decision, again bool) time.Duration {
 	var wait time.Duration
 	if !d.nextDue.IsZero() {
 		wait = max(d.nextDue.Sub(p.now), 0) + skew
 	}
-	if refused != nil && (wait == 0 || wait > refusedRetry) {
+	if again && (wait == 0 || wait > refusedRetry) {
 		wait = refusedRetry
 	}
 	return wait
