@@ -11,6 +11,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,6 +51,41 @@ func wake(s *v1alpha1.ScanSchedule) {
 		}
 		s.Annotations["woken"] += "."
 	})
+}
+
+// keepScans has the API server refuse to delete the SIFScans of a namespace, of which one is named, until allow is called.
+func keepScans(namespace, name string) (allow func()) {
+	GinkgoHelper()
+	policy := &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: namespace + "-keeps-scans"},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+				Operations: []admissionv1.OperationType{admissionv1.Delete},
+				Rule:       admissionv1.Rule{APIGroups: []string{v1alpha1.GroupVersion.Group}, APIVersions: []string{"*"}, Resources: []string{"sifscans"}},
+			}}}},
+			Validations: []admissionv1.Validation{{Expression: "false", Message: "scans are kept here", Reason: ptr.To(metav1.StatusReasonForbidden)}},
+		},
+	}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: policy.Name},
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: policy.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+			MatchResources: &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}}},
+		},
+	}
+	Expect(admin.Create(ctx, policy)).To(Succeed())
+	Expect(admin.Create(ctx, binding)).To(Succeed())
+	allow = func() {
+		GinkgoHelper()
+		Expect(client.IgnoreNotFound(admin.Delete(ctx, binding))).To(Succeed())
+		Expect(client.IgnoreNotFound(admin.Delete(ctx, policy))).To(Succeed())
+	}
+	DeferCleanup(allow)
+	scan := &v1alpha1.SIFScan{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	Eventually(func() error { // the API server takes up policies after a while
+		return admin.Delete(ctx, scan, client.DryRunAll)
+	}).Should(MatchError(ContainSubstring("scans are kept here")))
+	return allow
 }
 
 func scansOf(s *v1alpha1.ScanSchedule) func() ([]string, error) {
@@ -208,6 +244,42 @@ var _ = Describe("A ScanSchedule", func() {
 		Expect(scansOf(s)()).To(ConsistOf(runOf(s, first)))
 		change(scan, func(scan *v1alpha1.SIFScan) { scan.Finalizers = nil })
 		Eventually(scansOf(s)).Should(ConsistOf(runOf(s, second)))
+	})
+
+	It("says why the run before cannot be ended, and starts once it can", func() {
+		s.Spec.ConcurrencyPolicy = v1alpha1.ConcurrencyReplace
+		created()
+		first := pastTheHour()
+		wake(s)
+		Eventually(scansOf(s)).Should(ConsistOf(runOf(s, first)))
+		allow := keepScans(s.Namespace, runOf(s, first))
+		second := pastTheHour()
+		for range 5 {
+			wake(s)
+		}
+		Eventually(get(s)).Should(WithTransform(readyOf, And(HavePrefix("False/NotAllowed"), ContainSubstring("scans are kept here"))))
+		Expect(s.Status.LastScheduleTime.Time).To(BeTemporally("==", first))
+		Expect(s.Status.NextScheduleTime.Time).To(BeTemporally("==", second))
+		Consistently(scansOf(s)).Should(ConsistOf(runOf(s, first)))
+		allow()
+		Eventually(func() ([]string, error) { wake(s); return scansOf(s)() }).Should(ConsistOf(runOf(s, second)))
+	})
+
+	It("starts nothing while it is suspended, leaves the run at work alone, and starts one run when it is resumed", func() {
+		s.Spec.ConcurrencyPolicy = v1alpha1.ConcurrencyAllow
+		created()
+		first := pastTheHour()
+		wake(s)
+		Eventually(scansOf(s)).Should(ConsistOf(runOf(s, first)))
+		change(s, func(s *v1alpha1.ScanSchedule) { s.Spec.Suspend = true })
+		Eventually(get(s)).Should(And(WithTransform(readyOf, HavePrefix("True/Suspended")), HaveField("Status.NextScheduleTime", BeNil())))
+		pastTheHour()
+		latest := pastTheHour()
+		wake(s)
+		Consistently(scansOf(s)).Should(ConsistOf(runOf(s, first)))
+		change(s, func(s *v1alpha1.ScanSchedule) { s.Spec.Suspend = false })
+		Eventually(scansOf(s)).Should(ConsistOf(runOf(s, first), runOf(s, latest)))
+		Consistently(scansOf(s)).Should(HaveLen(2))
 	})
 
 	It("keeps as many finished SIFScans as it is told", func() {
