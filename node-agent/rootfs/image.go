@@ -149,7 +149,7 @@ func (img *Image) FS(ctx context.Context) (FS, error) {
 }
 
 // Sizes returns what extraction would need, exact for hard links and holes. It
-// reads metadata only: some 30 ms for 90,000 inodes of a SquashFS.
+// reads metadata only: some 30 ms for 90,000 inodes of a SquashFS, on two cores.
 func (img *Image) Sizes(ctx context.Context) (squashfs.Sizes, error) {
 	switch {
 	case img.unreadable != nil:

@@ -31,10 +31,12 @@ func (s Sizes) Inodes() int64 { return s.Files + s.Directories + s.Symlinks + s.
 // exactly: it reads every file's list of blocks, and no content.
 func (r *Reader) Measure(ctx context.Context) (Sizes, error) {
 	var s Sizes
-	blocks, err := r.countMetadata(r.sb.inodeTable, r.sb.directoryTable)
+	inodes := span{r.sb.inodeTable, r.sb.directoryTable}
+	blocks, err := r.countMetadata(inodes)
 	if err != nil {
 		return s, err
 	}
+	r.inflateAhead(ctx, inodes, span{r.sb.directoryTable, r.listingEnd})
 	// Lists of blocks lie in the inode table. When they are longer together
 	// than the table, files share them.
 	budget := blocks * metadataSize / 4

@@ -52,12 +52,12 @@ func (r *Reader) metadata(off, end int64) (metaBlock, error) {
 	if stored {
 		b.data = append([]byte(nil), raw...)
 	} else {
-		var out [metadataSize]byte
-		n, err := s.decompress(out[:], raw)
+		out := make([]byte, metadataSize) // all but the last of a table are full
+		n, err := s.decompress(out, raw)
 		if err != nil {
 			return metaBlock{}, blockError(err, "metadata block", off)
 		}
-		b.data = append([]byte(nil), out[:n]...)
+		b.data = out[:n:n]
 	}
 	return r.meta.put(off, b), nil
 }
@@ -180,20 +180,4 @@ func (c *cursor) advance() error {
 	}
 	c.block, c.next, c.data, c.off = c.next, b.next, b.data, 0
 	return nil
-}
-
-// countMetadata counts the metadata blocks of a table by their headers alone.
-func (r *Reader) countMetadata(start, end int64) (int64, error) {
-	count := int64(0)
-	for off := start; off < end; count++ {
-		if off+metadataHeaderSize > end {
-			return 0, corrupt("a metadata block at %d is cut off by the end of its table at %d", off, end)
-		}
-		size, _, err := r.metadataHeader(off)
-		if err != nil {
-			return 0, err
-		}
-		off += metadataHeaderSize + int64(size)
-	}
-	return count, nil
 }

@@ -33,7 +33,7 @@ func (r *Reader) Walk(ctx context.Context, fn func(*Visit) error) error {
 	}
 	w := walk{r: r, ctx: ctx, fn: fn, inode: *root}
 	w.visit = Visit{Inode: &w.inode, Path: make([]byte, 0, 512)}
-	listings, err := r.countMetadata(r.sb.directoryTable, r.listingEnd)
+	listings, err := r.countMetadata(span{r.sb.directoryTable, r.listingEnd})
 	if err != nil {
 		return err
 	}

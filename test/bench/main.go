@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -48,5 +49,12 @@ func run(agent string, pairs int, only string) error {
 	for _, r := range rows {
 		fmt.Fprintf(t, "%s\t%s\t%.2f\t%.2f\t%d\t%s\n", r.ours.name, r.peer.name, r.cpu, r.wall, r.peak>>20, r.goal)
 	}
-	return errors.Join(err, t.Flush())
+	if err = errors.Join(err, t.Flush()); err != nil || !strings.Contains(sizesName, only) {
+		return err
+	}
+	took, inodes, err := sizes(in.image, 10*pairs)
+	if err == nil {
+		fmt.Println("\n" + sizesLine(took, inodes))
+	}
+	return err
 }
