@@ -23,6 +23,17 @@ type Slurm struct {
 	Source string `json:"source,omitempty"`
 }
 
+// depth tells how much is known of the job.
+func (s Slurm) depth() int {
+	switch {
+	case s.Task != "":
+		return 2
+	case s.Step != "":
+		return 1
+	}
+	return 0
+}
+
 var (
 	// slurmScope is the cgroup of slurmstepd: cgroup v2 ([<node>_]slurmstepd.scope, also with
 	// IgnoreSystemd, https://slurm.schedmd.com/cgroup_v2.html), or v1 (slurm, slurm_<node> with several
@@ -47,8 +58,8 @@ func parseCgroup(text []byte) (job Slurm, pod string) {
 			continue
 		}
 		j, p := parseCgroupPath(parts[2])
-		if job.Job == "" {
-			job = j
+		if job.Job == "" || j.Job == job.Job && j.depth() > job.depth() {
+			job = j // v1: the task is in some of the hierarchies only
 		}
 		if pod == "" {
 			pod = p

@@ -4,7 +4,6 @@
 package process
 
 import (
-	"fmt"
 	"strings"
 	"time"
 )
@@ -23,8 +22,12 @@ const (
 
 // Container is one container that is alive.
 type Container struct {
+	// ID names the container on its node as long as it lives.
+	ID string `json:"id"`
 	// Starter is the process that mounted the root and holds the image; zero where it is gone.
 	Starter Identity `json:"starter,omitzero"`
+	// Helpers of the starter serve its mounts: squashfuse holds the image open as well. At most maxHelpers.
+	Helpers []Identity `json:"-"`
 	// Leader is the first process in the container.
 	Leader Identity `json:"leader"`
 	// Processes in the container, first the Leader; at most maxProcesses.
@@ -48,15 +51,6 @@ type Container struct {
 	Claimed string `json:"claimed,omitempty"`
 	// Root is the container's root; Directory the mount that shows the image to the starter.
 	Root, Directory Mount `json:"-"`
-}
-
-// ID names the container on its node as long as it lives.
-func (c *Container) ID() string {
-	owner := c.Starter
-	if owner.PID == 0 {
-		owner = c.Leader
-	}
-	return fmt.Sprintf("%d-%d-%s", owner.PID, owner.Start, c.Root.Device)
 }
 
 // Has tells whether pid is of the container: a process in it, or its starter.

@@ -23,6 +23,7 @@ const (
 	maxEnviron   = 256 << 10
 	// maxProcesses that are named of one container.
 	maxProcesses = 1024
+	maxHelpers   = 8
 	// MaxContainers that are told of one node. A node that runs more has lost nothing: Found.Left counts them.
 	MaxContainers = 10_000
 	// ticksPerSecond is USER_HZ, which every architecture of Linux shows to user space.
@@ -158,10 +159,14 @@ func (t *table) container(g *group) (Container, bool) {
 		oldest = s
 		c.Starter = s.Identity
 		c.Source = sourceOf(g.session.rootfs)
+		for _, h := range g.helpers[:min(len(g.helpers), maxHelpers)] {
+			c.Helpers = append(c.Helpers, h.Identity)
+		}
 		if title, err := t.of(s.PID, "cmdline", maxCommand); err == nil {
 			c.Instance, c.Claimed = isInstance(title), claimedImage(title)
 		}
 	}
+	c.ID = fmt.Sprintf("%d-%d-%s", oldest.PID, oldest.Start, c.Root.Device)
 	c.Started = time.Unix(t.boot, 0).Add(time.Duration(oldest.Start) * (time.Second / ticksPerSecond)).UTC()
 	for _, p := range g.members[:min(len(g.members), maxProcesses)] {
 		c.Processes = append(c.Processes, p.PID)

@@ -146,8 +146,11 @@ func TestWhatIsToldOfAContainer(t *testing.T) {
 	if want := time.Unix(1700000100, 0).UTC(); !got.Started.Equal(want) {
 		t.Errorf("started %v, want the starter's start %v", got.Started, want)
 	}
-	if got.Claimed != "a.sif" || got.ID() != "100-10000-"+got.Root.Device {
-		t.Errorf("claimed %q, id %q", got.Claimed, got.ID())
+	if got.Claimed != "a.sif" || got.ID != "100-10000-"+got.Root.Device {
+		t.Errorf("claimed %q, id %q", got.Claimed, got.ID)
+	}
+	if len(got.Helpers) != 1 || got.Helpers[0].PID != 101 {
+		t.Errorf("helpers %v", got.Helpers)
 	}
 	for pid, want := range map[int]bool{100: true, 102: true, 101: false, 1: false} {
 		if got.Has(pid) != want {

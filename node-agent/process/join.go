@@ -14,6 +14,7 @@ type group struct {
 	starter *process // nil: gone
 	session session
 	members []*process // by start
+	helpers []*process // of the starter, that serve its mounts
 	user    int64      // of the first member
 }
 
@@ -24,6 +25,7 @@ func (t *table) groups() []*group {
 	var lost []*process // parents
 	for _, p := range t.byStart() {
 		root := p.view.root.filesystem()
+		t.help(p, starters)
 		switch made := starters[root]; {
 		case root.device == "" || slices.ContainsFunc(made, func(g *group) bool { return g.starter == p }):
 		case len(made) > 0:
@@ -80,6 +82,15 @@ func (t *table) starters() map[filesystem][]*group {
 // sees tells whether the process has final among its sessions.
 func (p *process) sees(final filesystem) bool {
 	return slices.ContainsFunc(p.view.sessions, func(s session) bool { return s.final.filesystem() == final })
+}
+
+// help puts a process that sees a session with the starter that begot it.
+func (t *table) help(p *process, starters map[filesystem][]*group) {
+	for _, s := range p.view.sessions {
+		if g := t.begot(p, starters[s.final.filesystem()]); g != nil {
+			g.helpers = append(g.helpers, p)
+		}
+	}
 }
 
 // byStart returns the processes, oldest first.

@@ -1,0 +1,159 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package opener
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
+	"github.com/sifscan/sifscan-operator/node-agent/process"
+	"github.com/sifscan/sifscan-operator/node-agent/sif"
+	"github.com/sifscan/sifscan-operator/node-agent/squashfs"
+)
+
+// format is what a file's first bytes say it is, the likeliest image last: a starter may hold overlays open too.
+type format int
+
+const (
+	noImage format = iota
+	extImage
+	squashfsImage
+	sifImage
+)
+
+// probeSize holds every magic number that is looked for.
+const probeSize = 2048
+
+// formatOf tells by its first bytes whether a file is an image. Nothing is parsed.
+func formatOf(b []byte) format {
+	has := func(off int, magic string) bool {
+		return len(b) >= off+len(magic) && string(b[off:off+len(magic)]) == magic
+	}
+	switch {
+	case has(sif.MagicOffset, sif.Magic):
+		return sifImage
+	case has(0, squashfs.Magic):
+		return squashfsImage
+	case has(0, "#!") && bytes.Contains(b[:min(len(b), 256)], []byte("run-singularity")):
+		return squashfsImage
+	}
+	const extMagicAt, extMagic = 1080, 0xef53
+	if len(b) >= extMagicAt+2 && binary.LittleEndian.Uint16(b[extMagicAt:]) == extMagic {
+		return extImage
+	}
+	return noImage
+}
+
+// held is an open image.
+type held struct {
+	file *os.File
+	open process.OpenFile
+	by   *process.Held
+}
+
+// findImage looks for the open image of a container at its starter, then at the starter's helpers.
+func findImage(c *process.Container) (held, error) {
+	var first error
+	for _, id := range append([]process.Identity{c.Starter}, c.Helpers...) {
+		found, err := findIn(id, c.Source)
+		if err == nil && found.file != nil {
+			return found, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if first == nil {
+		first = &Error{Missing, "no process of the container holds an image open"}
+	}
+	return held{}, first
+}
+
+// findIn looks for an image among the open files of one process. Whatever is returned was the process's: it lived on until
+// after it was taken.
+func findIn(id process.Identity, source process.Source) (best held, err error) {
+	p, err := process.Hold(id)
+	if err != nil {
+		return held{}, err
+	}
+	defer p.Close()
+	files, err := p.OpenFiles()
+	if err != nil {
+		return held{}, err
+	}
+	rank := noImage
+	var refused error
+	for _, open := range files {
+		f, err := p.File(open)
+		if err != nil {
+			refused = err
+			continue
+		}
+		if is := probe(f); is > rank && (source == process.FromImage) == (is > extImage) {
+			if best.file != nil {
+				best.file.Close()
+			}
+			rank, best = is, held{file: f, open: open}
+		} else {
+			f.Close()
+		}
+	}
+	if best.file == nil {
+		return held{}, refused
+	}
+	if err := p.Check(); err != nil {
+		best.file.Close()
+		return held{}, err
+	}
+	return best, nil
+}
+
+// probe reads a file's first bytes: at an offset, for the position in it is the user's.
+func probe(f *os.File) format {
+	b := make([]byte, probeSize)
+	n, err := f.ReadAt(b, 0)
+	if n == 0 && err != nil {
+		return noImage
+	}
+	return formatOf(b[:n])
+}
+
+// describe says of an open image what the kernel and its file system say.
+func describe(h held, mounts []process.Mount) Image {
+	i := Image{Path: printable.Escape(h.open.Path), Deleted: h.open.Deleted, Inode: process.InodeOf(h.file)}
+	var st unix.Stat_t
+	device := ""
+	// Refused where the file system does not trust the node's root, whatever was opened by whom.
+	if err := unix.Fstat(int(h.file.Fd()), &st); err == nil {
+		i.Known, i.Inode, i.Size, i.ModTime, i.ChangeTime = true, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()
+		i.UID, i.GID, i.Mode = st.Uid, st.Gid, st.Mode&^unix.S_IFMT
+		device = fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
+	}
+	mount, _ := process.MountOf(h.file) // 0: by device
+	i.locate(h.open.Path, mount, device, mounts)
+	return i
+}
+
+// explain gives an error its code.
+func explain(err error) *Error {
+	var known *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, process.ErrVanished):
+		return &Error{Vanished, "the container ended before it was read"}
+	case errors.Is(err, fs.ErrPermission):
+		return &Error{Denied, "the container's processes are another user's: run this as root, or as that user"}
+	}
+	return &Error{Failed, printable.Escape(err.Error())}
+}

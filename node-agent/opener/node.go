@@ -1,0 +1,169 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package opener
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
+	"github.com/sifscan/sifscan-operator/node-agent/process"
+)
+
+// Node is the opener of this machine, in this process.
+type Node struct {
+	proc fs.FS
+	// pods whose containers are shown; empty: all.
+	pods  []string
+	stuck stuck
+
+	mu     sync.Mutex
+	listed map[string]Container
+}
+
+var _ Opener = (*Node)(nil)
+
+// NewNode opens containers among the processes of proc. Where pods are named, only containers that run in one of them, by UID, are shown.
+func NewNode(proc fs.FS, pods []string) *Node {
+	return &Node{proc: proc, pods: pods, stuck: stuck{calls: map[int64]int{}}, listed: map[string]Container{}}
+}
+
+// Close does nothing: descriptors are taken one by one.
+func (n *Node) Close() error { return nil }
+
+// identifying containers at a time: each may wait for a file system.
+const identifying = 8
+
+// List looks for containers and their images.
+func (n *Node) List(ctx context.Context) (*Listing, error) {
+	found, err := process.Discover(n.proc)
+	if err != nil {
+		return nil, explain(err)
+	}
+	l := &Listing{Processes: found.Processes, Left: found.Left}
+	for _, c := range found.Containers {
+		if len(n.pods) == 0 || slices.Contains(n.pods, c.PodUID) {
+			l.Containers = append(l.Containers, Container{Container: c})
+		}
+	}
+	var work errgroup.Group
+	work.SetLimit(identifying)
+	for i := range l.Containers {
+		work.Go(func() error { n.identify(ctx, &l.Containers[i]); return ctx.Err() })
+	}
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	if err := preflight(l.Containers); err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.listed)
+	for _, c := range l.Containers {
+		n.listed[c.ID] = c
+	}
+	return l, nil
+}
+
+// hasFile tells whether the container was started from a file that its starter holds, as an ext3 image is. A sandbox is none.
+func hasFile(c *process.Container) bool {
+	return c.Source == process.FromImage || strings.HasPrefix(c.Directory.Type, "fuse") || strings.HasPrefix(c.Directory.Source, "/dev/loop")
+}
+
+// identify says what image a container was started from.
+func (n *Node) identify(ctx context.Context, c *Container) {
+	image, err := within(ctx, &n.stuck, c.User, func() (Image, error) { return identify(&c.Container) })
+	if err != nil {
+		c.Problem = explain(err)
+		image = Image{Path: printable.Escape(c.Claimed), Claimed: true}
+	}
+	c.Image = image
+}
+
+func identify(c *process.Container) (Image, error) {
+	if c.Starter.PID == 0 {
+		return orphanImage(c), nil
+	}
+	starter, err := process.Hold(c.Starter)
+	if err != nil {
+		return Image{}, err
+	}
+	defer starter.Close()
+	mounts, err := starter.Mounts()
+	if err != nil {
+		return Image{}, err
+	}
+	if !hasFile(c) {
+		return directoryImage(c, mounts), nil
+	}
+	h, err := findImage(c)
+	var e *Error
+	switch {
+	case errors.As(err, &e) && e.Code == Missing && c.Source == process.FromDirectory:
+		return directoryImage(c, mounts), nil // a sandbox on a FUSE of the user
+	case err != nil:
+		return Image{}, err
+	}
+	defer h.file.Close()
+	return describe(h, mounts), nil
+}
+
+// Take opens what a container was started from, if it is still the one that was listed.
+func (n *Node) Take(ctx context.Context, id string, what What) (*os.File, error) {
+	n.mu.Lock()
+	c, ok := n.listed[id]
+	n.mu.Unlock()
+	if !ok {
+		return nil, &Error{Failed, "no such container was listed"}
+	}
+	open := takeRoot
+	switch {
+	case what == TheImage && c.Problem == nil && hasFile(&c.Container):
+		open = takeImage
+	case what == TheImage:
+		return nil, &Error{Missing, "the container was started from a directory"}
+	}
+	f, err := within(ctx, &n.stuck, c.User, func() (*os.File, error) { return open(&c) })
+	if err == nil {
+		return f, nil
+	}
+	said := explain(err)
+	if said.Code == Denied {
+		if by := refusedBy(c.Leader.PID); by != nil {
+			said = explain(by)
+		}
+	}
+	return nil, said
+}
+
+func takeImage(c *Container) (*os.File, error) {
+	h, err := findImage(&c.Container)
+	if err != nil {
+		return nil, err
+	}
+	if inode := process.InodeOf(h.file); c.Image.Inode != 0 && inode != 0 && inode != c.Image.Inode {
+		h.file.Close()
+		return nil, &Error{Failed, "the container's starter holds another image than when it was listed"}
+	}
+	return h.file, nil
+}
+
+// takeRoot opens the root of the container's first process. What is found there is looked at again: a root that is not the
+// container's may be anything, the node's too.
+func takeRoot(c *Container) (*os.File, error) {
+	p, err := process.Hold(c.Leader)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	return p.Root(c.Root)
+}

@@ -1,0 +1,143 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package opener
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sifscan/sifscan-operator/node-agent/process"
+)
+
+func TestANodeThatRefusesNamesTheSettingThatAllowsIt(t *testing.T) {
+	const profile = "cri-containerd.apparmor.d (enforce)"
+	for name, c := range map[string]struct {
+		sight, attach error
+		by            confined
+		want          []string // of the message; none: not refused
+	}{
+		"nothing is refused":                    {nil, nil, confined{label: profile, yama: "1"}, nil},
+		"the process ended meanwhile":           {unix.ENOENT, nil, confined{label: profile}, nil},
+		"AppArmor":                              {unix.EACCES, unix.EACCES, confined{label: profile, yama: "1"}, []string{"AppArmor", `"cri-containerd.apparmor.d"`, "appArmorProfile", "Unconfined"}},
+		"AppArmor lets look but not take":       {nil, unix.EACCES, confined{label: profile}, []string{"AppArmor", "appArmorProfile"}},
+		"a profile that only complains":         {unix.EACCES, nil, confined{label: "x (complain)"}, []string{"does not say which"}},
+		"SELinux":                               {unix.EACCES, unix.EACCES, confined{label: "system_u:system_r:container_t:s0:c1,c2", selinux: true}, []string{"SELinux", "container_t", "seLinuxOptions", "spc_t"}},
+		"Yama":                                  {nil, unix.EPERM, confined{yama: "3"}, []string{"Yama", "ptrace_scope"}},
+		"Yama, on a node with AppArmor":         {nil, unix.EPERM, confined{label: profile, yama: "3"}, []string{"Yama"}},
+		"a seccomp profile without pidfd_getfd": {nil, unix.EPERM, confined{yama: "1"}, []string{"seccomp", "pidfd_getfd"}},
+		"nobody says who":                       {unix.EPERM, unix.EPERM, confined{}, []string{"does not say which"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := policy(c.sight, c.attach, c.by)
+			if (err != nil) != (c.want != nil) {
+				t.Fatalf("%v", err)
+			}
+			if err == nil {
+				return
+			}
+			if e := explain(err); e.Code != Policy {
+				t.Errorf("code %s", e.Code)
+			}
+			for _, part := range c.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q does not say %q", err, part)
+				}
+			}
+		})
+	}
+}
+
+func TestOneContainerThatIsOpenedShowsThatTheNodeRefusesNothing(t *testing.T) {
+	file := Container{Container: process.Container{Starter: process.Identity{PID: os.Getpid()}, Source: process.FromImage}}
+	denied := file
+	denied.Problem = &Error{Denied, ""}
+	for name, list := range map[string][]Container{
+		"no container": nil, "one is open": {denied, file}, "one ended": {denied, {Container: file.Container, Problem: &Error{Vanished, ""}}},
+		"only of this very process, which nobody refuses": {denied},
+	} {
+		if err := preflight(list); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheCapabilityIsReadFromTheStatusFile(t *testing.T) {
+	for text, want := range map[string]bool{
+		"CapInh:\t0\nCapEff:\t0000000000080004\n": true, "CapEff:\t0000000000000004\n": false, "CapPrm:\t0000000000080000\n": false, "CapEff:\tx\n": false, "": false,
+	} {
+		if got := mayTrace([]byte(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+func TestAFileSystemThatNeverAnswersCostsItsUserAndNobodyElse(t *testing.T) {
+	s := &stuck{calls: map[int64]int{}}
+	forever := make(chan struct{})
+	defer close(forever)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, &Error{Silent, "given up"})
+	defer cancel()
+	for range maxStuck + 2 {
+		_, err := within(ctx, s, 4242, func() (int, error) { <-forever; return 1, nil })
+		if e := explain(err); e.Code != Silent {
+			t.Errorf("%v", err)
+		}
+	}
+	if s.enter(4242) {
+		t.Error("another call of the user would wait")
+	}
+	if got, err := within(t.Context(), s, 4343, func() (int, error) { return 7, nil }); got != 7 || err != nil {
+		t.Errorf("another user's: %d, %v", got, err)
+	}
+}
+
+func TestErrorsHaveCodes(t *testing.T) {
+	for code, err := range map[Code]error{Vanished: process.ErrVanished, Denied: unix.EPERM, Failed: errors.New("x"), Silent: &Error{Silent, ""}} {
+		if got := explain(err); got.Code != code {
+			t.Errorf("%v: %s", err, got.Code)
+		}
+	}
+	if explain(&fs.PathError{Op: "open", Err: unix.EACCES}).Code != Denied {
+		t.Error("EACCES is no denial")
+	}
+}
+
+func TestTheKeyIsOfTheFileAndNotOfAnythingAUserSays(t *testing.T) {
+	nfs := Image{Path: "/shared/a.sif", FileSystem: "nfs4", Source: "srv:/export", Device: "0:50", Within: "/a.sif", Known: true, Inode: 7, Size: 1, ModTime: 2, ChangeTime: 3}
+	with := func(change func(i *Image)) Image { i := nfs; change(&i); return i }
+	for name, c := range map[string]struct {
+		other Image
+		node  string
+		key   bool // equal
+		live  bool
+	}{
+		"another node":                {nfs, "n2", true, true},
+		"mounted elsewhere":           {with(func(i *Image) { i.Path, i.Device = "/mnt/a.sif", "0:99" }), "n2", true, true},
+		"another content":             {with(func(i *Image) { i.ChangeTime = 4 }), "n1", false, true},
+		"another file":                {with(func(i *Image) { i.Inode, i.Within = 8, "/b.sif" }), "n1", false, false},
+		"another export":              {with(func(i *Image) { i.Source = "other:/export" }), "n1", false, false},
+		"a FUSE that calls itself so": {with(func(i *Image) { i.FileSystem = "fuse.sshfs" }), "n1", false, false},
+	} {
+		if got := nfs.Key("n1") == c.other.Key(c.node); got != c.key {
+			t.Errorf("%s: key equal %v", name, got)
+		}
+		if got := nfs.Live("n1") == c.other.Live(c.node); got != c.live {
+			t.Errorf("%s: name equal %v", name, got)
+		}
+	}
+	local := with(func(i *Image) { i.FileSystem = "ext4" })
+	if local.Key("n1") == local.Key("n2") || local.Live("n1") == local.Live("n2") {
+		t.Error("a node's own file system is no other node's")
+	}
+	if (&Image{}).Key("n1") != "" {
+		t.Error("a file nobody knows has a key")
+	}
+}
