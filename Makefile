@@ -105,12 +105,12 @@ cluster-down: preflight-root ## End that cluster and remove all of it (NAME=dev)
 	@$(CLUSTER) down --name "$(NAME)"
 
 .PHONY: deploy
-deploy: ## Install CRDs, RBAC, admission policies and the operator into the cluster that KUBECONFIG names.
+deploy: ## Install CRDs, RBAC, admission policies and the operator into the cluster that KUBECONFIG names (NODE_SCANS=1: with scans of running containers).
 	@KUBECTL="$(KUBECTL)" hack/deploy.sh
 
 .PHONY: undeploy
 undeploy: ## Remove them, and with the CRDs every SIFScan and report.
-	@$(KUBECTL) delete --ignore-not-found -k config/default
+	@$(KUBECTL) delete --ignore-not-found -k config/node-scans
 
 # What is needed, said before anything fails for the lack of it.
 .PHONY: preflight preflight-root

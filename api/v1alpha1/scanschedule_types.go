@@ -66,6 +66,7 @@ type ScanScheduleSpec struct {
 
 	// template of the SIFScans.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec.target.running) || !has(self.spec.target.running.pid)",message="spec.template.spec.target.running.pid: remove it, when the schedule is due the id is another process's"
 	Template SIFScanTemplate `json:"template"`
 }
 

@@ -11,6 +11,14 @@ import (
 // SIFScanSpec says what to scan, with what, and within which limits.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.reports) || !has(self.reports.volume) || ((!has(self.target.volume) || self.target.volume.claimName != self.reports.volume.claimName) && (!has(self.target.directory) || self.target.directory.claimName != self.reports.volume.claimName) && (!has(self.target.list) || !has(self.target.list.volumes) || self.target.list.volumes.all(v, v.claimName != self.reports.volume.claimName)))",message="spec.reports.volume.claimName: use another claim than the one that is scanned, which nothing may write to"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.running) || (!has(self.scanner) || (!has(self.scanner.native) && !has(self.scanner.qscanner) && !has(self.scanner.trivy) && !has(self.scanner.excludeDirs) && !has(self.scanner.offline) && (!has(self.scanner.reportFormats) || self.scanner.reportFormats == ['sarif'])))",message="spec.scanner: with spec.target.running set only engine, scanTypes, formats and timeout, the operator's configuration decides the rest"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.running) || (!has(self.scanner) || self.scanner.engine != 'qscanner')",message="spec.scanner.engine: use native or trivy with spec.target.running, no credentials are taken to nodes"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.running) || !has(self.tmp)",message="spec.tmp: remove it, with spec.target.running the operator's configuration decides it"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.running) || !has(self.resources)",message="spec.resources: remove it, with spec.target.running the operator's configuration decides it"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.running) || (!has(self.rescan) || self.rescan == 'WhenChanged')",message="spec.rescan: remove it, spec.target.running reads an image again only when it changed"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.running) || (!has(self.reports) || (!has(self.reports.volume) && (!has(self.reports.artifacts) || self.reports.artifacts == 'ConfigMap')))",message="spec.reports: with spec.target.running set only maxFindings"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.running) || !has(self.policy)",message="spec.policy: remove it, spec.target.running tells what runs and judges nothing"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.running) || (!has(self.scheduling) || (!has(self.scheduling.nodeSelector) && !has(self.scheduling.affinity) && !has(self.scheduling.priorityClassName) && !has(self.scheduling.schedulerName) && !has(self.scheduling.queueName) && !has(self.scheduling.labels) && !has(self.scheduling.annotations)))",message="spec.scheduling: with spec.target.running set only tolerations, and select nodes in spec.target.running"
 type SIFScanSpec struct {
 	// target names the images to scan. Exactly one kind of target is set.
 	// +required
@@ -30,6 +38,21 @@ type SIFScanSpec struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="!has(self.claims) || size(self.claims) == 0",message="spec.resources.claims: remove it, a scan uses no device"
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
+
+	// deadline is how long the run may take from when its pods may start; waiting for a slot
+	// or a queue, and time suspended, do not count. A run that takes longer is ended and
+	// Stalled (DeadlineExceeded); what is finished is kept. Default: none.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="spec.deadline: use a duration of 1s at least, such as 24h, or remove it"
+	Deadline *metav1.Duration `json:"deadline,omitempty"`
+
+	// parallelism is the number of workers that share the images of a run, each a pod with
+	// spec.resources. It is decided when a run starts; a later change counts from the next run.
+	// Default: 1.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 64",message="spec.parallelism: use 1 to 64 workers"
+	Parallelism *int32 `json:"parallelism,omitempty"`
 
 	// rescan says when an image that has a report is opened again: WhenChanged opens it
 	// only when its inode, size, times, the settings, the engine or the database changed;
@@ -106,10 +129,22 @@ type Scheduling struct {
 	// affinity of the scan pods.
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
-	// priorityClassName of the scan pods.
+	// priorityClassName of the scan pods. Default: the operator's, as shipped the class
+	// sifscan-low, which gives way to everything and preempts nothing.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	PriorityClassName string `json:"priorityClassName,omitempty"`
+	// schedulerName of the scan pods. Default: the cluster's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	SchedulerName string `json:"schedulerName,omitempty"`
+	// queueName is the Kueue LocalQueue that decides when the scan's Job may start: it is
+	// made suspended and with the label kueue.x-k8s.io/queue-name, and takes no slot of the
+	// operator. Default: none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`
+	QueueName string `json:"queueName,omitempty"`
 	// labels added to the scan pods. Keys below sifscan.io are refused.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
@@ -150,6 +185,12 @@ type SIFScanStatus struct {
 	// targets counts the images of the run. It moves while the run is under way.
 	// +optional
 	Targets *TargetCounts `json:"targets,omitempty"`
+	// nodes counts the nodes of spec.target.running.
+	// +optional
+	Nodes *NodeCounts `json:"nodes,omitempty"`
+	// containers counts what is alive on these nodes.
+	// +optional
+	Containers *ContainerCounts `json:"containers,omitempty"`
 	// summary adds up the reports of the images that the run covered.
 	// +optional
 	Summary *Summary `json:"summary,omitempty"`
@@ -227,7 +268,7 @@ type WorstImage struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=sscan
-// +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target['volume.claimName','list.configMap.name','directory.claimName','image.reference']`,description="What is scanned: the claim, the list's ConfigMap, or the reference"
+// +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target['volume.claimName','list.configMap.name','running.nodeName','running.nodeSelector','running.podSelector','directory.claimName','image.reference']`,description="What is scanned: the claim, the list's ConfigMap, the nodes, or the reference"
 // +kubebuilder:printcolumn:name="READY",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the scan of this spec is finished"
 // +kubebuilder:printcolumn:name="REASON",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why it is ready or not"
 // +kubebuilder:printcolumn:name="IMAGES",type=integer,JSONPath=`.status.targets.discovered`,description="Images found"

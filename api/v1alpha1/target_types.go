@@ -5,7 +5,7 @@ package v1alpha1
 
 // Target names the images to scan.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.volume), has(self.list), has(self.directory), has(self.image)].filter(x, x).size() == 1",message="spec.target: set exactly one of volume, list, directory and image"
+// +kubebuilder:validation:XValidation:rule="[has(self.volume), has(self.list), has(self.running), has(self.directory), has(self.image)].filter(x, x).size() == 1",message="spec.target: set exactly one of volume, list, running, directory and image"
 type Target struct {
 	// volume scans image files on a PersistentVolumeClaim of the SIFScan's namespace.
 	// +optional
@@ -14,6 +14,10 @@ type Target struct {
 	// list scans what a list in a ConfigMap names, a target a line.
 	// +optional
 	List *ListTarget `json:"list,omitempty"`
+
+	// running scans what the containers were started from that are alive on nodes.
+	// +optional
+	Running *RunningTarget `json:"running,omitempty"`
 
 	// directory scans one directory as it is: a root file system, or source code.
 	// +optional
