@@ -31,6 +31,7 @@ type scanFlags struct {
 	kind        string
 	authFile    string
 	registryCA  string
+	live        liveFlags
 	pod         podFlags
 }
 
@@ -42,13 +43,20 @@ func scanCommand() *cobra.Command {
 		Long: `Scan images: SIF, squashfs, or sandbox directories. A directory that is no sandbox is
 searched for *.sif *.simg *.sqsh *.squashfs *.img; with --kind, it is scanned itself.
 docker://REFERENCE (or image:REFERENCE) is an image in a registry, sif:PATH a file.
+--pid and --image-pattern choose containers that run on this machine instead (see ps): their
+images are read once each, also where they are deleted or private.
 
 Each target gets a folder below --output-dir with report.json and the documents asked for.
 Exit code: 0 all targets were scanned, 1 a target failed, could not be judged or there was
 none, 2 usage, 3 all were scanned and a policy denies one (--mode evaluate-policy).`,
 		Args: cobra.ArbitraryArgs,
 		RunE: failing(func(c *cobra.Command, args []string) error {
-			if len(args) == 0 && f.targetsFile == "" {
+			switch {
+			case f.live.wanted():
+				if err := f.live.check(args, f.targetsFile); err != nil {
+					return err
+				}
+			case len(args) == 0 && f.targetsFile == "":
 				return usageError{errors.New("name at least one image or directory to scan")}
 			}
 			if f.timeout <= 0 {
@@ -65,6 +73,9 @@ none, 2 usage, 3 all were scanned and a policy denies one (--mode evaluate-polic
 			if f.pod.resultsDir != "" {
 				return f.scanPod(c.Context(), scanner, args)
 			}
+			if f.live.wanted() {
+				return f.scanLive(c, scanner)
+			}
 			return f.scanHere(c, scanner, args)
 		}),
 	}
@@ -79,6 +90,7 @@ none, 2 usage, 3 all were scanned and a policy denies one (--mode evaluate-polic
 	flags.StringVar(&f.kind, "kind", "", "TARGETs are directories to scan as they are: rootfs (a root file system) or repo (source code with lock files)")
 	flags.StringVar(&f.authFile, "authfile", os.Getenv("REGISTRY_AUTH_FILE"), "credentials for registries, as docker login writes them (environment: REGISTRY_AUTH_FILE)")
 	flags.StringVar(&f.registryCA, "registry-ca-file", "", "PEM certificates of the registries' private CA [those of --ca-file]")
+	f.live.add(flags)
 	f.pod.add(flags)
 	return c
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/opener"
 	"github.com/sifscan/sifscan-operator/node-agent/plan"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/scan"
@@ -61,6 +62,7 @@ func (f *scanFlags) scanPod(ctx context.Context, scanner *scan.Scanner, operands
 	verdict, err := f.handOver(ctx, scanner, operands)
 	var spec *volume.Error
 	var config configError
+	var refused *opener.Error
 	switch {
 	case err == nil:
 		p.leave(verdict.Reason, verdict.Message)
@@ -76,6 +78,8 @@ func (f *scanFlags) scanPod(ctx context.Context, scanner *scan.Scanner, operands
 		return usageError{err}
 	case errors.As(err, &spec):
 		p.leave(spec.Reason, err.Error())
+	case errors.As(err, &refused) && refused.Code == opener.Policy:
+		p.leave(v1alpha1.ReasonNodePolicyDenies, err.Error())
 	default:
 		p.leave(v1alpha1.ReasonReportUnavailable, err.Error())
 	}
@@ -96,6 +100,12 @@ func (f *scanFlags) handOver(ctx context.Context, scanner *scan.Scanner, operand
 	wanted, err := f.wanted(roots, operands)
 	if err != nil {
 		return scan.Verdict{}, err
+	}
+	if f.live.wanted() {
+		if wanted.Live, err = f.live.find(ctx); err != nil {
+			return scan.Verdict{}, err
+		}
+		defer wanted.Live.Opener.Close()
 	}
 	if len(wanted.Images) > 0 {
 		if err := f.useRegistry(scanner); err != nil {

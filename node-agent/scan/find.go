@@ -22,6 +22,8 @@ type Wanted struct {
 	Images []string
 	// Misplaced are lines of a list that cannot be followed.
 	Misplaced []Misplaced
+	// Live are containers of this node; nil: none are wanted.
+	Live *Live
 }
 
 // Volume is a volume and what is wanted of it.
@@ -58,8 +60,11 @@ type found struct {
 	targets  []target
 	failures []failure
 	// empty: the run has no target at all, and nothing explains to the user why.
-	empty   bool
-	nothing string
+	empty           bool
+	reason, nothing string
+	// groups of live containers, and the targets among them by name.
+	groups []*Group
+	live   map[string]*liveImage
 }
 
 // failure is something wanted that is no target.
@@ -96,6 +101,9 @@ func (s *Scanner) find(ctx context.Context, wanted Wanted) (found, error) {
 		})
 	}
 	f.empty = len(f.targets) == 0
+	if wanted.Live != nil {
+		f.findLive(wanted.Live)
+	}
 	return f, nil
 }
 

@@ -104,6 +104,7 @@ func (r *Result) scanReport() *v1alpha1.ScanReport {
 		ObjectMeta: metav1.ObjectMeta{
 			Name: report.Subject{
 				Path:      printable.Escape(r.Report.Target.Path),
+				Live:      r.Live,
 				Engine:    r.Report.Scanner.Engine,
 				ScanTypes: r.Types,
 			}.Name(),

@@ -4,6 +4,7 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -59,6 +60,7 @@ type run struct {
 	sink             Sink
 	count            map[v1alpha1.EntryOutcome]int
 	denied, unjudged int
+	live             map[string]*liveImage // by name
 }
 
 // Volume is Run for what spec names on one volume.
@@ -82,10 +84,13 @@ func (s *Scanner) run(ctx context.Context, found found, known *handover.Knowledg
 	if known == nil {
 		known = &handover.Knowledge{}
 	}
-	r := &run{Scanner: s, known: known, sink: sink, count: map[v1alpha1.EntryOutcome]int{}}
+	r := &run{Scanner: s, known: known, sink: sink, count: map[v1alpha1.EntryOutcome]int{}, live: found.live}
 	verdict := Verdict{Counts: r.count}
 	if found.empty {
-		verdict.Reason, verdict.Message = v1alpha1.ReasonNoTargets, found.nothing
+		verdict.Reason, verdict.Message = cmp.Or(found.reason, v1alpha1.ReasonNoTargets), found.nothing
+	}
+	if err := r.tell(found.groups); err != nil {
+		return verdict, err
 	}
 	if err := sink.Listed(len(found.targets) + len(found.failures)); err != nil {
 		return verdict, err
@@ -159,11 +164,14 @@ func (r *run) target(ctx context.Context, t target) (*Result, error) {
 	at := t.place()
 	if e, ok := r.known.Entries[at.Name]; ok {
 		r.tally(e.Outcome)
-		return nil, nil
+		return nil, r.alive(at, covered(e.Outcome))
 	}
 	if name, ok := r.unchanged(ctx, t); ok {
 		r.tally(v1alpha1.EntryUnchanged)
-		return nil, r.sink.Note(at, v1alpha1.EntryUnchanged, name)
+		if err := r.sink.Note(at, v1alpha1.EntryUnchanged, name); err != nil {
+			return nil, err
+		}
+		return nil, r.alive(at, covered(v1alpha1.EntryUnchanged))
 	}
 	if n := r.known.Attempts[at.Name]; n >= maxDeaths {
 		return r.died(t, n), nil
@@ -188,7 +196,7 @@ func (r *run) unchanged(ctx context.Context, t target) (report string, ok bool) 
 }
 
 func (r *run) reportName(at Place) string {
-	subject := report.Subject{Path: printable.Escape(at.Path), Engine: r.Engine.Name(), ScanTypes: r.ScanTypes()}
+	subject := report.Subject{Path: printable.Escape(at.Path), Live: at.Live, Engine: r.Engine.Name(), ScanTypes: r.ScanTypes()}
 	if at.Volume >= 0 && at.Volume < len(r.known.Volumes) {
 		on := r.known.Volumes[at.Volume]
 		subject.ClaimUID, subject.Path = on.ClaimUID, path.Join(on.SubPath, subject.Path)
@@ -230,7 +238,10 @@ func (r *run) deliver(ctx context.Context, result *Result) error {
 		r.unjudged++
 	}
 	r.Log.Info("scanned", "path", result.Report.Target.Path, "outcome", result.Outcome, "reason", result.Report.Outcome.Reason)
-	return r.sink.Deliver(ctx, result)
+	if err := r.sink.Deliver(ctx, result); err != nil {
+		return err
+	}
+	return r.alive(result.Place, result.Report.Outcome.Coverage)
 }
 
 func (r *run) tally(o v1alpha1.EntryOutcome) { r.count[o]++ }

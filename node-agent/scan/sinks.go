@@ -90,7 +90,10 @@ type HandoverSink struct {
 	count   int // of results, so that no two folders share a name whatever their paths
 }
 
-var _ Sink = (*HandoverSink)(nil)
+var (
+	_ Sink          = (*HandoverSink)(nil)
+	_ ContainerSink = (*HandoverSink)(nil)
+)
 
 // maxPending results may wait in the results volume: its limit is 512 MiB, and a result with
 // the SBOMs of 20,000 packages takes about 40 MiB.
@@ -111,9 +114,14 @@ func (h *HandoverSink) Note(p Place, outcome v1alpha1.EntryOutcome, report strin
 	return h.Hand.Tell(p.event(handover.Event{Type: handover.EventEntry, Outcome: outcome, Report: report}))
 }
 
+// Container tells what is alive.
+func (h *HandoverSink) Container(c *v1alpha1.InventoryContainer) error {
+	return h.Hand.Tell(handover.Event{Type: handover.EventContainer, Container: c})
+}
+
 // event is e about the place.
 func (p Place) event(e handover.Event) handover.Event {
-	e.Path, e.Volume = p.Name, p.Volume
+	e.Path, e.Volume, e.Live = p.Name, p.Volume, p.Live
 	if file := printable.Escape(p.Path); file != p.Name {
 		e.File = file
 	}

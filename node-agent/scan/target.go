@@ -22,6 +22,8 @@ type Place struct {
 	Volume int
 	// Path on the volume, raw bytes; on none, what names the target.
 	Path string
+	// Live names the file of a live container, as handover.Event; empty for others.
+	Live string
 	// Name in the inventory, escaped: relative to the volume where there is one, as users know it where there are several.
 	Name string
 }

@@ -1,0 +1,219 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/opener"
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
+	"github.com/sifscan/sifscan-operator/node-agent/process"
+	"github.com/sifscan/sifscan-operator/node-agent/scan"
+)
+
+// liveFlags choose containers that are alive on this machine. Those of a pod are set by the operator.
+type liveFlags struct {
+	pid          int
+	imagePattern string
+	slurmJob     string
+
+	socket    string
+	node      string
+	listOnly  bool
+	imageKeys []string
+}
+
+func (l *liveFlags) add(flags *pflag.FlagSet) {
+	flags.IntVar(&l.pid, "pid", 0, "scan the image of the running container that this process belongs to")
+	flags.StringVar(&l.imagePattern, "image-pattern", "", "scan the images of all running containers whose path matches: * is any text, ? any character, [a-z] one of these")
+	flags.StringVar(&l.slurmJob, "slurm-job", "", "scan the images of the running containers of this Slurm job")
+	flags.StringVar(&l.socket, "opener", "", "socket of the opener in this pod")
+	flags.StringVar(&l.node, "node", "", "name of this node")
+	flags.BoolVar(&l.listOnly, "list-only", false, "tell which containers run and read no image")
+	flags.StringArrayVar(&l.imageKeys, "image-key", nil, "key of an image to scan (repeatable)")
+	for _, name := range []string{"slurm-job", "opener", "node", "list-only", "image-key"} {
+		if err := flags.MarkHidden(name); err != nil {
+			panic(err) // a flag that is not defined above
+		}
+	}
+}
+
+// wanted tells whether running containers are to be scanned.
+func (l *liveFlags) wanted() bool {
+	return l.pid != 0 || l.imagePattern != "" || l.slurmJob != "" || l.socket != ""
+}
+
+// check finds errors in how the flags are used.
+func (l *liveFlags) check(args []string, targetsFile string) error {
+	switch {
+	case len(args) > 0 || targetsFile != "":
+		return usageError{errors.New("--pid and --image-pattern choose running containers: leave out the TARGETs")}
+	case l.pid < 0:
+		return usageError{fmt.Errorf("--pid %d: use the number of a process", l.pid)}
+	}
+	if _, err := globPattern(l.imagePattern); err != nil {
+		return usageError{fmt.Errorf("--image-pattern %q: %w", l.imagePattern, err)}
+	}
+	return nil
+}
+
+// name is the node's.
+func (l *liveFlags) name() string {
+	if l.node != "" {
+		return l.node
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return host
+}
+
+// connectWithin is how long the opener of a pod may take to be there: the kubelet starts it before the scanner.
+const connectWithin = time.Minute
+
+// open is the opener of this pod, or of this machine with this process's rights.
+func (l *liveFlags) open(ctx context.Context) (opener.Opener, error) {
+	if l.socket == "" {
+		return opener.NewNode(process.Node(), nil), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	return opener.Dial(ctx, l.socket)
+}
+
+// find lists the containers and chooses those that are wanted. The caller closes the opener.
+func (l *liveFlags) find(ctx context.Context) (*scan.Live, error) {
+	if err := idle(); err != nil {
+		return nil, err
+	}
+	o, err := l.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listing, err := o.List(ctx)
+	if err != nil {
+		o.Close()
+		return nil, err
+	}
+	live := &scan.Live{Opener: o, Node: l.name(), ListOnly: l.listOnly, Containers: l.choose(listing.Containers)}
+	switch {
+	case len(live.Containers) > 0:
+	case len(listing.Containers) == 0 && l.pid == 0:
+		live.Reason = v1alpha1.ReasonNoContainers
+		live.Nothing = "no container of Apptainer or Singularity is alive on " + live.Node
+	default:
+		live.Reason, live.Nothing = v1alpha1.ReasonNoTargets, l.nothing(len(listing.Containers))
+	}
+	return live, nil
+}
+
+// choose keeps the containers that all flags agree on. The one that this very process runs in matches no pattern.
+func (l *liveFlags) choose(all []opener.Container) []opener.Container {
+	pattern, err := globPattern(l.imagePattern)
+	if err != nil {
+		return nil // refused by check
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(c opener.Container) bool {
+		return l.pid != 0 && !c.Has(l.pid) ||
+			l.imagePattern != "" && (!pattern.MatchString(c.Image.Path) || c.Has(os.Getpid())) ||
+			l.slurmJob != "" && c.Slurm.Job != l.slurmJob ||
+			len(l.imageKeys) > 0 && !slices.Contains(l.imageKeys, c.Image.Key(l.name()))
+	})
+}
+
+// nothing says why no container is chosen.
+func (l *liveFlags) nothing(alive int) string {
+	switch {
+	case l.pid != 0 && l.socket == "" && !exists(l.pid):
+		return fmt.Sprintf("process %d has vanished, or never was", l.pid)
+	case l.pid != 0:
+		return fmt.Sprintf("process %d is not a container of Apptainer or Singularity, and runs in none", l.pid)
+	}
+	return fmt.Sprintf("none of the %d running containers is of what was asked for", alive)
+}
+
+func exists(pid int) bool {
+	_, err := os.Stat(fmt.Sprintf("%s/%d", process.Dir, pid))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// globPattern makes a pattern of a glob in which * also means /: an image is known by a part of its path. A pattern
+// without a * at its ends matches a whole path.
+func globPattern(glob string) (*regexp.Regexp, error) {
+	const most = 1024
+	if len(glob) > most {
+		return nil, fmt.Errorf("it is longer than %d bytes", most)
+	}
+	var b strings.Builder
+	b.WriteString(`(?s)\A`)
+	for i := 0; i < len(glob); i++ {
+		switch c := glob[i]; c {
+		case '*':
+			b.WriteString(`.*`)
+		case '?':
+			b.WriteByte('.')
+		case '[':
+			end := strings.IndexByte(glob[i:], ']')
+			if end < 2 {
+				return nil, errors.New("a [ has no ]")
+			}
+			class := glob[i+1 : i+end]
+			negated := ""
+			if class[0] == '!' || class[0] == '^' {
+				negated, class = "^", class[1:]
+			}
+			b.WriteString("[" + negated + strings.ReplaceAll(regexp.QuoteMeta(class), `\-`, "-") + "]")
+			i += end
+		default:
+			b.WriteString(regexp.QuoteMeta(string(c)))
+		}
+	}
+	b.WriteString(`\z`)
+	pattern, err := regexp.Compile(b.String())
+	if err != nil {
+		return nil, errors.New("it is no pattern: use *, ? and [a-z]")
+	}
+	return pattern, nil
+}
+
+// scanLive scans the images of running containers into folders.
+func (f *scanFlags) scanLive(c *cobra.Command, scanner *scan.Scanner) error {
+	live, err := f.live.find(c.Context())
+	if err != nil {
+		return err
+	}
+	defer live.Opener.Close()
+	sink, err := scan.NewFolderSink(f.outputDir, c.OutOrStdout())
+	if err != nil {
+		return err
+	}
+	verdict, err := scanner.Run(c.Context(), scan.Wanted{Live: live}, nil, sink)
+	switch {
+	case c.Context().Err() != nil:
+		return context.Cause(c.Context())
+	case err != nil:
+		return err
+	case verdict.Reason != "":
+		fmt.Fprintf(c.ErrOrStderr(), "node-agent: %s: %s\n", verdict.Reason, printable.Escape(verdict.Message))
+		return errTargetFailed
+	case verdict.Counts[v1alpha1.EntryScanned] != verdict.Total() || verdict.Unjudged > 0:
+		return errTargetFailed
+	case verdict.Denied > 0:
+		return errDenied
+	}
+	return nil
+}
