@@ -33,3 +33,27 @@ func TestAPolicyJudgesAnImage(t *testing.T) {
 		})
 	}
 }
+
+func TestAPolicySaysOfWhatThereIsTooMuch(t *testing.T) {
+	both := Policy{MaxCritical: ptr.To[int32](0), MaxHigh: ptr.To[int32](5)}
+	fixable := both
+	fixable.OnlyFixable = true
+	for name, c := range map[string]struct {
+		policy       Policy
+		all, fixable []int32
+		want         string
+	}{
+		"of both":               {both, []int32{2, 6}, nil, "2 critical (allowed: 0), 6 high (allowed: 5)"},
+		"of one":                {both, []int32{0, 6}, nil, "6 high (allowed: 5)"},
+		"of none":               {both, []int32{0, 5}, nil, ""},
+		"of those with a fix":   {fixable, []int32{9, 9}, []int32{1, 5}, "1 critical with a fix (allowed: 0)"},
+		"of what nobody counts": {both, nil, nil, ""},
+		"without a limit":       {Policy{}, []int32{9, 9}, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.policy.Excess(c.all, c.fixable); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}

@@ -155,10 +155,10 @@ type ReportDatabase struct {
 
 // Finding is one vulnerability of one package, or a place where a credential lies.
 type Finding struct {
-	// key identifies the finding in every scan of the image: vulnerability and package without its
-	// version; secret/, rule and path of a credential.
+	// key identifies the finding in every scan of the image: the vulnerability, by its CVE, else the
+	// name of the advisory, and the package without its version; secret/, rule and path of a credential.
 	Key string `json:"key"`
-	// ids are the vulnerability's names.
+	// ids are the vulnerability's names; none where it has no such name, see key.
 	// +optional
 	IDs FindingIDs `json:"ids,omitzero"`
 	// package that has the vulnerability; none for a credential.
@@ -197,7 +197,7 @@ type FindingIDs struct {
 	// qid of Qualys.
 	// +optional
 	QID string `json:"qid,omitempty"`
-	// ghsa such as GHSA-jfh8-c2jp-5v3q, or the advisory's own name where it has neither.
+	// ghsa such as GHSA-jfh8-c2jp-5v3q.
 	// +optional
 	GHSA string `json:"ghsa,omitempty"`
 }

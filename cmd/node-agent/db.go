@@ -14,7 +14,7 @@ import (
 )
 
 func dbCommand() *cobra.Command {
-	c := &cobra.Command{Use: "db", Short: "Make the database that packages are matched with"}
+	c := &cobra.Command{Use: "db", Short: "Make the database that packages are matched with", RunE: namesNoCommand, DisableFlagsInUseLine: true}
 	c.AddCommand(dbBuildCommand())
 	return c
 }

@@ -35,17 +35,44 @@ type engineFlags struct {
 	qscanner qscanner.Config
 	trivy    trivy.Config
 	policy   policyFlags
+
+	flags *pflag.FlagSet
+}
+
+// only are the flags that one engine alone reads.
+var only = map[string][]string{
+	qscanner.Name: {"qscanner-binary", "qscanner-sha256", "platform", "gateway-url", "proxy", "policy-tags", "java-db", "report-waits"},
+	trivy.Name:    {"trivy-binary", "trivy-sha256"},
+}
+
+// idle refuses flags that would have no effect: who sets one expects one.
+func (f *engineFlags) idle() error {
+	for engine, names := range only {
+		for _, name := range names {
+			if engine != f.name && f.flags.Changed(name) {
+				return usageError{fmt.Errorf("--%s: leave it out or name --engine %s, the only one that knows it", name, engine)}
+			}
+		}
+	}
+	switch {
+	case f.name == qscanner.Name && f.flags.Changed("db"):
+		return usageError{errors.New("--db: leave it out, the engine qscanner has what is vulnerable from its platform")}
+	case f.name == native.Name && f.mode == "inventory-only" && f.flags.Changed("db"):
+		return usageError{errors.New("--db: leave it out, or choose another --mode: inventory-only matches nothing")}
+	}
+	return nil
 }
 
 // add defines the flags.
 func (f *engineFlags) add(flags *pflag.FlagSet) {
+	f.flags = flags
 	flags.StringVar(&f.name, "engine", native.Name, "engine: native, qscanner or trivy")
 	flags.StringVar(&f.mode, "mode", "", "inventory-only, get-report, evaluate-policy; qscanner also scan-only [native: get-report with --db; others: get-report]")
 	flags.StringVar(&f.database, "db", "", "vulnerabilities: for native a file made by 'node-agent db build' [none: packages are listed and not matched]; for trivy its cache directory")
 	flags.StringSliceVar(&f.scanTypes, "scan-types", split(os.Getenv("SCAN_TYPES")), "pkg, fileinsight (trivy has none), secret (environment: SCAN_TYPES) [pkg,fileinsight]")
 	flags.StringSliceVar(&f.excludeDirs, "exclude-dirs", nil, "directories of the image that are not entered")
 	flags.StringVar(&f.tmpDir, "tmp-dir", os.TempDir(), "where images are extracted for qscanner and trivy, and images of registries for all")
-	flags.StringVar(&f.tmpLimit, "tmp-limit", "10Gi", "most bytes below --tmp-dir for one image")
+	flags.StringVar(&f.tmpLimit, "tmp-limit", "10Gi", "most bytes below --tmp-dir for one image; native reads images in place and needs none, but for those of registries")
 	flags.BoolVar(&f.offline, "offline", false, "qscanner downloads no Java database; native and trivy are always offline")
 
 	f.policy.add(flags)
@@ -77,6 +104,9 @@ func split(list string) []string {
 
 // configure sets up the scanner's engine, and returns what releases it.
 func (f *engineFlags) configure(s *scan.Scanner) (release func(), err error) {
+	if err := f.idle(); err != nil {
+		return nil, err
+	}
 	if s.Types, err = f.types(); err != nil {
 		return nil, err
 	}
@@ -139,8 +169,7 @@ func (f *engineFlags) native(s *scan.Scanner) (func(), error) {
 		if f.database == "" {
 			return nil, usageError{fmt.Errorf("--mode %s: name a database with --db", f.mode)}
 		}
-	case "inventory-only":
-		f.database = ""
+	case "inventory-only": // has no database
 	default:
 		return nil, usageError{fmt.Errorf("--mode %q: the engine native knows inventory-only, get-report and evaluate-policy", f.mode)}
 	}

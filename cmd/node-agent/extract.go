@@ -72,5 +72,5 @@ func named(image string, err error) error {
 // printableError is an error whose text may come from an image.
 type printableError struct{ error }
 
-func (e printableError) Error() string { return printable.Escape(e.error.Error()) }
+func (e printableError) Error() string { return printable.Message(e.error.Error()) }
 func (e printableError) Unwrap() error { return e.error }

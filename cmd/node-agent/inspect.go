@@ -132,6 +132,8 @@ func (i *inspection) print(out io.Writer) error {
 		readable = "no"
 	}
 	row("Can be scanned", readable)
-	row(i.Reason, i.Message)
+	if i.Message != "" {
+		fmt.Fprintf(t, "%s\t%s\n", i.Reason, printable.Truncate(printable.Message(i.Message), 160))
+	}
 	return t.Flush()
 }

@@ -12,11 +12,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/sifscan/sifscan-operator/node-agent/printable"
 )
 
 // Exit codes. A usage error outweighs a failed target.
@@ -47,20 +51,61 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		RunE:          namesNoCommand,
+
+		DisableFlagsInUseLine: true,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetArgs(args)
-	root.AddCommand(scanCommand(), psCommand(), inspectCommand(), extractCommand(), dbCommand(), reporterCommand(), openerCommand(), copyCommand())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongValue(err) })
+	root.AddCommand(scanCommand(), inspectCommand(), extractCommand(), dbCommand(), reporterCommand(), copyCommand())
 	called, err := root.ExecuteContextC(ctx)
 	code := exitCode(ctx, err)
 	if err != nil && !errors.Is(err, errTargetFailed) && !errors.Is(err, errDenied) {
-		fmt.Fprintln(stderr, "node-agent:", err)
+		fmt.Fprintln(stderr, "node-agent:", shown(err.Error()))
 	}
 	if code == exitUsage {
 		fmt.Fprintf(stderr, "Run '%s --help' for how it is used.\n", called.CommandPath())
 	}
 	return code
+}
+
+// namesNoCommand is what a command does that has others below it and was called by itself.
+func namesNoCommand(c *cobra.Command, _ []string) error {
+	c.SetOut(c.ErrOrStderr())
+	if err := c.Help(); err != nil {
+		return err
+	}
+	return usageError{errors.New("name a command")}
+}
+
+// wrongValue says what a flag takes, where the parser speaks of Go's functions.
+func wrongValue(err error) error {
+	var wrong *pflag.InvalidValueError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	use := map[string]string{
+		"bool": "true or false", "int32": "a whole number", "duration": "a time such as 30m", "durationSlice": "times such as 30s,1m",
+		"stringSlice": `a list such as a,b; quote a value that holds a comma or a quotation mark ("a,b")`,
+	}[wrong.GetFlag().Value.Type()]
+	if use == "" {
+		return err
+	}
+	return fmt.Errorf("--%s %q: use %s", wrong.GetFlag().Name, wrong.GetValue(), use)
+}
+
+// shown is text in one line that moves no cursor, whatever files an error names. Several errors are
+// several lines of text.
+func shown(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, printable.Message(line))
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 // errTargetFailed: a target failed and was reported; there is nothing more to print.

@@ -30,7 +30,7 @@ func images(t *testing.T) string {
 		fixtures.Squashfs{}.Make(tree.Root, squashfs),
 		fixtures.NewSIF("arm64").System(squashfs).Labels(map[string]string{"escape": "\x1b[2J"}).Write(good),
 		fixtures.Truncate(good, filepath.Join(dir, "cut.sif"), 20000),
-		os.WriteFile(filepath.Join(dir, "text.sif"), []byte("hello"), 0o644),
+		os.WriteFile(filepath.Join(dir, "text.sif"), []byte("hello\n"), 0o644),
 		os.Mkdir(filepath.Join(dir, "empty"), 0o755),
 	)
 	if err != nil {
@@ -64,6 +64,16 @@ func TestExitCodesTellWhatHappened(t *testing.T) {
 		"a target that is not there":           {args: []string{"scan", filepath.Join(dir, "absent.sif")}, want: 1, says: "no such file"},
 		"no target":                            {args: []string{"scan"}, want: 2, says: "name at least one"},
 		"a time that is over before it begins": {args: []string{"scan", "--timeout=-5s", good}, want: 2, says: "--timeout -5s: use a time above 0"},
+		"a time that is none":                  {args: []string{"scan", "--timeout=abc", good}, want: 2, says: `node-agent: --timeout "abc": use a time such as 30m`},
+		"a number that is none":                {args: []string{"scan", "--max-critical=x", good}, want: 2, says: `--max-critical "x": use a whole number`},
+		"a switch that is neither on nor off":  {args: []string{"scan", "--offline=maybe", good}, want: 2, says: `--offline "maybe": use true or false`},
+		"a list that cannot be read":           {args: []string{"scan", `--exclude-dirs=a,"b`, good}, want: 2, says: "use a list such as a,b"},
+		"a database for an inventory":          {args: []string{"scan", "--mode=inventory-only", "--db=osv.db", good}, want: 2, says: "--db: leave it out, or choose another --mode"},
+		"a database for qscanner":              {args: []string{"scan", "--engine=qscanner", "--db=osv.db", good}, want: 2, says: "--db: leave it out"},
+		"a flag of another engine":             {args: []string{"scan", "--platform=US2", good}, want: 2, says: "--platform: leave it out or name --engine qscanner"},
+		"another flag of another engine":       {args: []string{"scan", "--engine=qscanner", "--trivy-sha256=00", good}, want: 2, says: "--engine trivy"},
+		"a registry and no image":              {args: []string{"scan", "docker://"}, want: 1, says: "node-agent: docker://: it names no image"},
+		"a text file":                          {args: []string{"scan", filepath.Join(dir, "text.sif")}, want: 1, says: `Unsupported: not a container image: begins with the text "hello\n"  (`},
 		"an unknown flag":                      {args: []string{"scan", "--frmats=x", good}, want: 2, says: "unknown flag"},
 		"an unknown command":                   {args: []string{"scna"}, want: 2, says: "unknown command"},
 		"an unknown engine":                    {args: []string{"scan", "--engine=other", good}, want: 2, says: "use native, qscanner or trivy"},
@@ -97,6 +107,28 @@ func TestExitCodesTellWhatHappened(t *testing.T) {
 				t.Errorf("exit code %d, want %d with %q\nstdout: %s\nstderr: %s", code, c.want, c.says, stdout, stderr)
 			}
 		})
+	}
+}
+
+func TestACommandThatIsNoneByItselfShowsWhatThereIs(t *testing.T) {
+	for _, args := range [][]string{nil, {"db"}} {
+		code, stdout, stderr := agent(context.Background(), args...)
+		if code != exitUsage || stdout != "" || !strings.Contains(stderr, "Available Commands:") || !strings.Contains(stderr, "node-agent: name a command") {
+			t.Errorf("%q: exit code %d\nstdout: %s\nstderr: %s", args, code, stdout, stderr)
+		}
+	}
+}
+
+func TestNoNameOnTheCommandLineMovesTheCursor(t *testing.T) {
+	dir := t.TempDir()
+	for _, args := range [][]string{
+		{"scan", filepath.Join(dir, "\x1b[2J.sif")}, {"scan", "--targets-file", filepath.Join(dir, "\x1b[2J")}, {"inspect", filepath.Join(dir, "\x1b[2J")},
+		{"scan", "--db", filepath.Join(dir, "\x1b[2J"), dir}, {"extract", filepath.Join(dir, "\x1b[2J"), dir}, {"db", "build", "--from", dir + "\x1b[2J", "--out", dir + "/x"},
+	} {
+		code, stdout, stderr := agent(context.Background(), args...)
+		if code == 0 || strings.Contains(stdout+stderr, "\x1b") || !strings.Contains(stderr, `\x1b[2J`) {
+			t.Errorf("%q: exit code %d\n%s%s", args, code, stdout, stderr)
+		}
 	}
 }
 

@@ -21,10 +21,10 @@ func TestEvaluatePolicyJudgesImagesByTheirFindings(t *testing.T) {
 		says string
 	}{
 		"within the policy":           {[]string{judge, db, "--max-critical=2", "--max-high=1", image}, exitDone, "within the policy"},
-		"too many critical":           {[]string{judge, db, "--max-critical=1", image}, exitDenied, "PolicyDenied"},
-		"too many high":               {[]string{judge, db, "--max-high=0", image}, exitDenied, "PolicyDenied"},
+		"too many critical":           {[]string{judge, db, "--max-critical=1", image}, exitDenied, "PolicyDenied: 2 critical (allowed: 1)"},
+		"too many high":               {[]string{judge, db, "--max-high=0", image}, exitDenied, "PolicyDenied: 1 high (allowed: 0)"},
 		"few enough have a fix":       {[]string{judge, db, "--max-critical=1", "--only-fixable", image}, exitDone, "within the policy"},
-		"too many have a fix":         {[]string{judge, db, "--max-critical=0", "--only-fixable", image}, exitDenied, "PolicyDenied"},
+		"too many have a fix":         {[]string{judge, db, "--max-critical=0", "--only-fixable", image}, exitDenied, "PolicyDenied: 1 critical with a fix (allowed: 0)"},
 		"a failure outweighs":         {[]string{judge, db, "--max-critical=0", image, cut}, exitFailed, "PolicyDenied"},
 		"nothing was assessed":        {[]string{judge, db, "--max-critical=0", "--scan-types=secret", image}, exitFailed, "NotAssessed: the policy cannot be judged"},
 		"no limit":                    {[]string{judge, db, image}, exitUsage, "--max-critical N or --max-high N"},

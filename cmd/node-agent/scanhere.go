@@ -49,9 +49,9 @@ func (f *scanFlags) scanHere(c *cobra.Command, scanner *scan.Scanner, args []str
 			return context.Cause(c.Context())
 		}
 		if err != nil {
-			fmt.Fprintf(c.ErrOrStderr(), "node-agent: %s: %v\n", target.Text, err)
+			fmt.Fprintf(c.ErrOrStderr(), "node-agent: %s\n", shown(fmt.Sprintf("%s: %v", cmp.Or(target.Text, "docker://"), err)))
 		} else if verdict.Total() == 0 {
-			fmt.Fprintf(c.ErrOrStderr(), "node-agent: %s: %s: %s\n", target.Text, verdict.Reason, verdict.Message)
+			fmt.Fprintf(c.ErrOrStderr(), "node-agent: %s: %s: %s\n", shown(target.Text), verdict.Reason, verdict.Message)
 		}
 		if err != nil || verdict.Total() == 0 || verdict.Counts[v1alpha1.EntryScanned] != verdict.Total() || verdict.Unjudged > 0 {
 			failed = true
@@ -84,6 +84,9 @@ func readTargets(name string, stdin io.Reader) ([]targetlist.Target, error) {
 // a link on the command line means what it leads to.
 func (f *scanFlags) scanTarget(ctx context.Context, scanner *scan.Scanner, target targetlist.Target, sink scan.Sink) (scan.Verdict, error) {
 	if target.Kind == targetlist.Reference {
+		if target.Text == "" {
+			return scan.Verdict{}, errors.New("it names no image, write docker://REGISTRY/NAME:TAG")
+		}
 		if err := f.useRegistry(scanner); err != nil {
 			return scan.Verdict{}, err
 		}

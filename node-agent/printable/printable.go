@@ -56,6 +56,15 @@ func Safe(s string) bool {
 	return utf8.ValidString(s)
 }
 
+// Message returns s as text that moves no cursor, and as it is where it does not already: an error quotes names where it is
+// made, and escaping that again would double its backslashes. For what must name one thing, such as a path, there is Escape.
+func Message(s string) string {
+	if Safe(s) {
+		return s
+	}
+	return Escape(s)
+}
+
 // plain reports whether Escape has nothing to do, which holds for nearly every path there is.
 func plain(s string) bool {
 	for i := 0; i < len(s); i++ {

@@ -136,3 +136,16 @@ func TestWhatEscapeMakesIsSafeAndWhatItChangesIsNot(t *testing.T) {
 		}
 	}
 }
+
+func TestAMessageIsEscapedOnce(t *testing.T) {
+	for in, want := range map[string]string{
+		`begins with the text "a\nb"`: `begins with the text "a\nb"`,
+		"caf\u00e9":                   "caf\u00e9",
+		"a\x1b[2J \\ b":               `a\x1b[2J \\ b`,
+		"\xff":                        `\xff`,
+	} {
+		if got := Message(in); got != want || Message(got) != got {
+			t.Errorf("%q becomes %q and %q, want %q", in, got, Message(got), want)
+		}
+	}
+}

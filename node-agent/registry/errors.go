@@ -49,7 +49,7 @@ func explain(ctx context.Context, reference string, err error) error {
 	case errors.As(err, &answer):
 		return answered(answer)
 	case isNetwork(err):
-		return &Error{Reason: v1alpha1.ReasonBackendUnreachable, Message: "the registry cannot be reached", Err: err}
+		return &Error{Reason: v1alpha1.ReasonBackendUnreachable, Message: "the registry cannot be reached", Err: unreached(err)}
 	}
 	return &Error{Reason: v1alpha1.ReasonCorruptImage, Message: "what the registry sent cannot be understood", Err: err}
 }
@@ -66,6 +66,25 @@ func answered(err *transport.Error) error {
 		return &Error{Reason: v1alpha1.ReasonBackendUnreachable, Message: "the registry does not answer requests now", Err: err}
 	}
 	return &Error{Reason: v1alpha1.ReasonEngineFailed, Message: "the registry refuses the request", Err: err}
+}
+
+// unreached says in short why the network failed. What go-containerregistry says names the request,
+// and the one without TLS that was refused after it.
+func unreached(err error) error {
+	var dns *net.DNSError
+	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &certificate):
+		return fmt.Errorf("%w; the registry's private CA is named with --registry-ca-file, of the operator with --registry-ca-configmap", certificate)
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fmt.Errorf("no host has the name %s", dns.Name)
+	case errors.As(err, &dns):
+		return fmt.Errorf("look up %s: %s", dns.Name, dns.Err)
+	case errors.As(err, &op) && op.Addr != nil:
+		return fmt.Errorf("%s: %w", op.Addr, op.Err)
+	}
+	return err
 }
 
 func isNetwork(err error) bool {

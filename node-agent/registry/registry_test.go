@@ -85,7 +85,10 @@ func TestWhatARegistryAnswersHasAReason(t *testing.T) {
 		"nobody at the address": {func(s *site) (*registry.Client, string) {
 			s.server.Close()
 			return s.client(), s.reference("app")
-		}, "BackendUnreachable", "cannot be reached"},
+		}, "BackendUnreachable", "the registry cannot be reached: 127.0.0.1:"},
+		"no such host": {func(s *site) (*registry.Client, string) {
+			return s.client(), "nowhere.invalid/app"
+		}, "BackendUnreachable", "nowhere.invalid"},
 		"a CA that is not trusted": {func(s *site) (*registry.Client, string) {
 			return s.client(func(o *registry.Options) { o.CAFile = "" }), s.reference("app")
 		}, "BackendUnreachable", "certificate"},
@@ -126,6 +129,9 @@ func TestWhatARegistryAnswersHasAReason(t *testing.T) {
 				if err != nil && strings.Contains(err.Error(), secret) {
 					t.Errorf("the error repeats the password: %v", err)
 				}
+			}
+			if reasonOf(err) == "BackendUnreachable" && strings.Contains(err.Error(), "http is not used") {
+				t.Errorf("the error speaks of what nobody asked for: %v", err)
 			}
 		})
 	}

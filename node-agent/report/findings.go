@@ -88,12 +88,8 @@ func Findings(found []engine.Finding, detectedBy engine.ScanType, at metav1.Time
 		if f.Score > 0 {
 			score = strconv.FormatFloat(f.Score, 'f', 1, 64)
 		}
-		ids := v1alpha1.FindingIDs{CVE: f.IDs.CVE, QID: f.IDs.QID, GHSA: f.IDs.GHSA}
-		if ids.CVE == "" && ids.GHSA == "" && ids.QID == "" {
-			ids.GHSA = f.ID
-		}
 		list = append(list, v1alpha1.Finding{
-			Key: Key(f), IDs: ids,
+			Key: Key(f), IDs: v1alpha1.FindingIDs{CVE: f.IDs.CVE, QID: f.IDs.QID, GHSA: f.IDs.GHSA},
 			Package: f.Package, Version: f.Version, PURL: f.PURL, Path: f.Path,
 			Severity: severity, Score: score, FixedVersion: f.FixedVersion,
 			DetectedBy: string(detectedBy), FirstSeen: at,

@@ -50,3 +50,12 @@ func TestAnInventedAnnotationIsNoCount(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAdvisoryOfAnotherNameIsNoGHSA(t *testing.T) {
+	list, _ := Findings([]engine.Finding{
+		{ID: "PYSEC-2099-1", PURL: "pkg:pypi/a@1"}, {ID: "GHSA-dddd-eeee-ffff", IDs: engine.IDs{GHSA: "GHSA-dddd-eeee-ffff"}, PURL: "pkg:pypi/a@1"},
+	}, engine.ScanPackages, metav1.Now())
+	if list[0].IDs != (v1alpha1.FindingIDs{}) || list[0].Key != "PYSEC-2099-1 pkg:pypi/a" || list[1].IDs.GHSA != "GHSA-dddd-eeee-ffff" {
+		t.Errorf("findings %+v", list)
+	}
+}

@@ -63,7 +63,7 @@ func (f *Full) Notes() (notes []Note) {
 	case !slices.Contains(f.Types, string(engine.ScanPackages)):
 		add(v1alpha1.ReasonNotAssessed, "", "packages were not looked for (scan types: %s): vulnerabilities are unknown, not zero", strings.Join(f.Types, ", "))
 	case !f.Assessed():
-		add(v1alpha1.ReasonNotAssessed, "", "no vulnerability database matched the %d packages: their vulnerabilities are unknown, not zero", s.Packages)
+		add(v1alpha1.ReasonNotAssessed, "", "no vulnerability database matched any of the packages (%d): their vulnerabilities are unknown, not zero", s.Packages)
 	case s.NotAssessed > 0:
 		add(v1alpha1.ReasonPartiallyAssessed, "", "the vulnerability database says nothing on %d of %d packages: their vulnerabilities are unknown", s.NotAssessed, s.Packages)
 	}

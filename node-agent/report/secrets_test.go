@@ -5,6 +5,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,7 +50,7 @@ func TestSecretsHaveRoomBesideVulnerabilities(t *testing.T) {
 			for i, f := range r.Findings {
 				if isSecret(f) {
 					secrets++
-				} else if secrets > 0 || f.IDs.GHSA != fmt.Sprint("CVE-", i) {
+				} else if secrets > 0 || !strings.HasPrefix(f.Key, fmt.Sprintf("CVE-%d ", i)) {
 					t.Errorf("finding %d is %+v", i, f)
 				}
 			}

@@ -19,7 +19,6 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
-	"github.com/sifscan/sifscan-operator/node-agent/opener"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/registry"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
@@ -97,8 +96,14 @@ func (r *Result) found(f *engine.Result) {
 	r.Report.Outcome = v1alpha1.Outcome{Coverage: v1alpha1.CoverageComplete}
 	if n := len(f.Warnings) + f.DroppedWarnings; n > 0 {
 		r.Report.Outcome.Coverage = v1alpha1.CoveragePartial
-		first := f.Warnings[0]
-		r.Report.Outcome.Message = strings.TrimSpace(fmt.Sprintf("%d parts of the image were not assessed, first: %s %s", n, first.Path, first.Message))
+		first, what := f.Warnings[0], "1 part of the image was not assessed: "
+		if n > 1 {
+			what = fmt.Sprintf("%d parts of the image were not assessed, first: ", n)
+		}
+		if first.Path != "" {
+			what += first.Path + ": "
+		}
+		r.Report.Outcome.Message = what + first.Message
 	}
 	r.judged(f.Policy)
 }
@@ -120,10 +125,6 @@ func (r *Result) fail(ctx context.Context, err error, timeout time.Duration) {
 		message = fmt.Sprintf("the scan took longer than %s; raise spec.scanner.timeout (--timeout)", timeout)
 	}
 	r.set(reason, message)
-	var live *liveError
-	if errors.As(err, &live) {
-		r.Report.Outcome.Coverage = live.coverage
-	}
 }
 
 func (r *Result) set(reason, message string) {
@@ -143,22 +144,19 @@ func explain(err error) (reason, message string) {
 	var fromVolume *volume.Error
 	var fromEngine *engine.Error
 	var fromRegistry *registry.Error
-	var fromOpener *opener.Error
 	switch {
-	case errors.As(err, &fromOpener):
-		return openerReasons[fromOpener.Code], fromOpener.Message
 	case errors.As(err, &fromImage):
-		return fromImage.Reason, printable.Escape(fromImage.Message)
+		return fromImage.Reason, printable.Message(fromImage.Message)
 	case errors.As(err, &fromVolume):
 		return fromVolume.Reason, fromVolume.Message
 	case errors.As(err, &fromEngine):
 		return string(fromEngine.Reason), fromEngine.Error()
 	case errors.As(err, &fromRegistry):
-		return fromRegistry.Reason, printable.Escape(fromRegistry.Error())
+		return fromRegistry.Reason, printable.Message(fromRegistry.Error())
 	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.ETIMEDOUT):
-		return v1alpha1.ReasonBackendUnreachable, "the volume's storage failed: " + printable.Escape(err.Error())
+		return v1alpha1.ReasonBackendUnreachable, "the volume's storage failed: " + printable.Message(err.Error())
 	}
-	return v1alpha1.ReasonEngineFailed, printable.Escape(err.Error())
+	return v1alpha1.ReasonEngineFailed, printable.Message(err.Error())
 }
 
 // outcomeOf sorts reasons into the outcomes that are counted.

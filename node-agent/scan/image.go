@@ -67,6 +67,8 @@ type Result struct {
 	Policy string
 	// Judged is the verdict of the scanner's policy; empty without one.
 	Judged metav1.ConditionStatus
+	// Excess says of what it has more than that allows.
+	Excess string
 	// Identity of the file when it was scanned; empty unless the outcome is scanned.
 	Identity string
 	// engine is what the engine said, until the documents are made of it.

@@ -21,7 +21,7 @@ func (r *Result) judge(p *v1alpha1.Policy) {
 	if c := r.Counted; c != nil {
 		all, fixable = []int32{c.Critical, c.High}, []int32{c.FixableCritical, c.FixableHigh}
 	}
-	r.Judged = p.Judge(all, fixable)
+	r.Judged, r.Excess = p.Judge(all, fixable), p.Excess(all, fixable)
 }
 
 // denied tells whether a policy, ours or the engine's own, denies the image.
@@ -55,7 +55,7 @@ func (r *Result) line() string {
 	case metav1.ConditionTrue:
 		add("within the policy")
 	case metav1.ConditionFalse:
-		add("%s", v1alpha1.ReasonPolicyDenied)
+		add("%s: %s", v1alpha1.ReasonPolicyDenied, r.Excess)
 	case metav1.ConditionUnknown:
 		add("%s: the policy cannot be judged", v1alpha1.ReasonNotAssessed)
 	}

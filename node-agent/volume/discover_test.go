@@ -251,8 +251,8 @@ func TestDiscoverSaysWhyThereIsNothing(t *testing.T) {
 	_, err := Discover(t.Context(), d.root(""), Spec{Exclude: []string{"old"}})
 	e := wantError(t, err, ReasonNoTargets)
 	for _, part := range []string{"nothing to scan in ** with file names *.sif *.simg", "saw 7 entries in 3 directories",
-		"1 failed with Unsupported", "2 files match paths and not fileNames (a.txt, sub/b.bin)", "1 excluded",
-		"1 sandbox directories not entered (box)"} {
+		"1 failed with Unsupported", "2 files of other names not opened (a.txt, sub/b.bin): name them one by one", "1 excluded",
+		"1 sandbox directory not entered (box)"} {
 		if !strings.Contains(e.Message, part) {
 			t.Errorf("%q does not say %q", e.Message, part)
 		}

@@ -91,28 +91,36 @@ func (f *Found) finish() {
 	slices.SortStableFunc(f.Failures, func(a, b *Error) int { return cmp.Compare(a.Path, b.Path) })
 }
 
+// counted is a number with its noun.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // nothing explains a search without targets to whoever wrote the Spec.
 func (f *Found) nothing(p plan) *Error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "nothing to scan in %s with file names %s: saw %d entries in %d directories",
-		quoted(p.wanted), strings.Join(p.fileNames, " "), f.Entries, f.Directories)
+	fmt.Fprintf(&b, "nothing to scan in %s with file names %s: saw %s in %s",
+		quoted(p.wanted), strings.Join(p.fileNames, " "), counted(f.Entries, "entry", "entries"), counted(f.Directories, "directory", "directories"))
 	for _, reason := range slices.Sorted(maps.Keys(f.FailureCounts)) {
 		fmt.Fprintf(&b, "; %d failed with %s", f.FailureCounts[reason], reason)
 	}
 	if f.otherNames.Count > 0 {
-		fmt.Fprintf(&b, "; %d files match paths and not fileNames (%s): add a pattern to fileNames",
-			f.otherNames.Count, quoted(f.otherNames.Names))
+		fmt.Fprintf(&b, "; %s of other names not opened (%s): name them one by one, or, in a SIFScan, add a pattern to fileNames",
+			counted(f.otherNames.Count, "file", "files"), quoted(f.otherNames.Names))
 	}
 	if f.excluded > 0 {
 		fmt.Fprintf(&b, "; %d excluded", f.excluded)
 	}
 	if f.Sandboxes.Count > 0 {
-		fmt.Fprintf(&b, "; %d sandbox directories not entered (%s): write their paths in paths to scan them",
-			f.Sandboxes.Count, quoted(f.Sandboxes.Names))
+		fmt.Fprintf(&b, "; %s not entered (%s): name them one by one to scan them",
+			counted(f.Sandboxes.Count, "sandbox directory", "sandbox directories"), quoted(f.Sandboxes.Names))
 	}
 	if f.OtherFilesystems.Count > 0 {
-		fmt.Fprintf(&b, "; %d directories on another file system not entered (%s)",
-			f.OtherFilesystems.Count, quoted(f.OtherFilesystems.Names))
+		fmt.Fprintf(&b, "; %s on another file system not entered (%s)",
+			counted(f.OtherFilesystems.Count, "directory", "directories"), quoted(f.OtherFilesystems.Names))
 	}
 	if f.Stopped != "" {
 		b.WriteString("; " + f.Stopped)
