@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongValue(err) })
-	root.AddCommand(scanCommand(), inspectCommand(), extractCommand(), dbCommand(), reporterCommand(), copyCommand())
+	root.AddCommand(scanCommand(), psCommand(), inspectCommand(), extractCommand(), dbCommand(), reporterCommand(), openerCommand(), copyCommand())
 	called, err := root.ExecuteContextC(ctx)
 	code := exitCode(ctx, err)
 	if err != nil && !errors.Is(err, errTargetFailed) && !errors.Is(err, errDenied) {

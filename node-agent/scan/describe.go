@@ -19,6 +19,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/opener"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/registry"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
@@ -125,6 +126,10 @@ func (r *Result) fail(ctx context.Context, err error, timeout time.Duration) {
 		message = fmt.Sprintf("the scan took longer than %s; raise spec.scanner.timeout (--timeout)", timeout)
 	}
 	r.set(reason, message)
+	var live *liveError
+	if errors.As(err, &live) {
+		r.Report.Outcome.Coverage = live.coverage
+	}
 }
 
 func (r *Result) set(reason, message string) {
@@ -144,7 +149,10 @@ func explain(err error) (reason, message string) {
 	var fromVolume *volume.Error
 	var fromEngine *engine.Error
 	var fromRegistry *registry.Error
+	var fromOpener *opener.Error
 	switch {
+	case errors.As(err, &fromOpener):
+		return openerReasons[fromOpener.Code], fromOpener.Message
 	case errors.As(err, &fromImage):
 		return fromImage.Reason, printable.Message(fromImage.Message)
 	case errors.As(err, &fromVolume):
