@@ -61,7 +61,7 @@ func severityOf(status *v1alpha1.SIFScanStatus) string {
 	}
 	switch reasonOf(status) {
 	case v1alpha1.ReasonOOMKilled, v1alpha1.ReasonEvicted, v1alpha1.ReasonEngineFailed, v1alpha1.ReasonReportUnavailable,
-		v1alpha1.ReasonImagePullFailed, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonNotAllowed:
+		v1alpha1.ReasonImagePullFailed, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonVolumeNotFound, v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonNotAllowed:
 		return corev1.EventTypeWarning
 	}
 	return corev1.EventTypeNormal

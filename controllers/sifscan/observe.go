@@ -90,6 +90,10 @@ func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
 	if p.scan.Status.Worst, err = r.withTargets(ctx, p.scan.Namespace, sum.worst); err != nil {
 		return err
 	}
+	err = sum.judged.locate(func(report string) (string, error) { return r.targetOf(ctx, p.scan.Namespace, report) })
+	if err != nil {
+		return err
+	}
 	judge(evidence{
 		settings: resolve(&p.scan.Spec), tally: t, sum: sum, verdict: verdictOf(latest(p.pods)), now: p.now,
 	}).apply(p.scan, p.now)

@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -19,8 +20,8 @@ type judged struct {
 	policy *v1alpha1.Policy
 	// platform: the engine was asked for the verdict of its platform's policies.
 	platform bool
-	// over are reports of images with more findings than policy allows; denied and audit those of which
-	// the platform says so.
+	// over are images with more findings than policy allows; denied and audit those of which the
+	// platform says so.
 	over, denied, audit named
 	// unknown images were not assessed, and so are neither within the policy nor beyond it.
 	unknown int
@@ -36,26 +37,51 @@ func judgedBy(spec *v1alpha1.SIFScanSpec) *judged {
 	return j
 }
 
-// named counts reports and keeps the names of a few; kubectl get scanreport shows all.
+// named counts images and keeps a few of them; kubectl get scanreport shows all.
 type named struct {
-	n     int
-	names []string
+	n      int
+	images []culprit
 }
+
+// culprit is one image: known by its report until the path is read, which metadata does not tell.
+type culprit struct{ report, target, excess string }
 
 const maxNames = 5
 
-func (l *named) add(name string) {
-	if l.n++; len(l.names) < maxNames {
-		l.names = append(l.names, name)
+func (l *named) add(report, excess string) {
+	if l.n++; len(l.images) < maxNames {
+		l.images = append(l.images, culprit{report: report, excess: excess})
 	}
 }
 
 func (l *named) String() string {
-	text := strings.Join(l.names, ", ")
-	if more := l.n - len(l.names); more > 0 {
+	names := make([]string, len(l.images))
+	for i, o := range l.images {
+		names[i] = cmp.Or(o.target, o.report)
+		if o.excess != "" {
+			names[i] += " has " + o.excess
+		}
+	}
+	text := strings.Join(names, ", ")
+	if more := l.n - len(l.images); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// locate finds the paths of the images that will be named.
+func (j *judged) locate(targetOf func(report string) (string, error)) (err error) {
+	if j == nil {
+		return nil
+	}
+	for _, l := range []*named{&j.over, &j.denied, &j.audit} {
+		for i := range l.images {
+			if l.images[i].target, err = targetOf(l.images[i].report); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // image judges one image: the platform's verdict, the numbers of its critical and high findings, and of
@@ -66,16 +92,16 @@ func (j *judged) image(report, verdict string, counts, fixable []int32) {
 	}
 	switch {
 	case j.platform && verdict == v1alpha1.ReasonPolicyDenied:
-		j.denied.add(report)
+		j.denied.add(report, "")
 	case j.platform && verdict == v1alpha1.ReasonPolicyAudit:
-		j.audit.add(report)
+		j.audit.add(report, "")
 	}
 	if j.policy == nil {
 		return
 	}
 	switch j.policy.Judge(counts, fixable) {
 	case metav1.ConditionFalse:
-		j.over.add(report)
+		j.over.add(report, j.policy.Excess(counts, fixable))
 	case metav1.ConditionUnknown:
 		j.unknown++
 	}

@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -28,7 +29,7 @@ func TestPolicyJudgesEachImageByItself(t *testing.T) {
 			metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every image is within spec.policy"},
 		{"one critical finding too many", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)},
 			reportsWith("1/0/0/0/0", "0/0/0"), 0,
-			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "1 image has more findings than spec.policy allows: sr-0"},
+			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "1 image has more findings than spec.policy allows: sr-0 has 1 critical (allowed: 0)"},
 		{"a limit that is not set judges nothing", &v1alpha1.Policy{MaxHigh: ptr.To[int32](0)},
 			reportsWith("9/0/0/0/0", "0/0/0"), 0,
 			metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every image is within spec.policy"},
@@ -37,19 +38,20 @@ func TestPolicyJudgesEachImageByItself(t *testing.T) {
 			metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every image is within spec.policy"},
 		{"a critical finding with a fix", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0), OnlyFixable: true},
 			reportsWith("5/0/0/0/0", "1/0/1"), 0,
-			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "1 image has more findings than spec.policy allows: sr-0"},
+			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "1 image has more findings than spec.policy allows: sr-0 has 1 critical with a fix (allowed: 0)"},
 		{"an image that nobody assessed does not pass", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)},
 			reportsWith("0/0/0/0/0", "0/0/0", "", ""), 0,
 			metav1.ConditionUnknown, v1alpha1.ReasonNotAssessed, "1 image was not matched with a vulnerability database"},
 		{"an image beyond the limits outweighs one not assessed", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)},
 			reportsWith("", "", "1/0/0/0/0", "0/0/0"), 0,
-			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "1 image has more findings than spec.policy allows: sr-1"},
+			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "1 image has more findings than spec.policy allows: sr-1 has 1 critical (allowed: 0)"},
 		{"an image that could not be read does not pass", &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)},
 			reportsWith("0/0/0/0/0", "0/0/0"), 2,
 			metav1.ConditionUnknown, v1alpha1.ReasonPartiallyAssessed, "every image that was read is within spec.policy, and 2 could not be read"},
 		{"the first few are named", &v1alpha1.Policy{MaxHigh: ptr.To[int32](0)},
 			reportsWith("0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", "", "0/1/0/0/0", ""), 0,
-			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "7 images have more findings than spec.policy allows: sr-0, sr-1, sr-2, sr-3, sr-4 and 2 more"},
+			metav1.ConditionFalse, v1alpha1.ReasonPolicyDenied, "7 images have more findings than spec.policy allows: sr-0 has 1 high (allowed: 0), sr-1 has 1 high (allowed: 0), " +
+				"sr-2 has 1 high (allowed: 0), sr-3 has 1 high (allowed: 0), sr-4 has 1 high (allowed: 0) and 2 more"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			covered := map[string]struct{}{}
@@ -89,7 +91,7 @@ func TestThePlatformsPolicyJudgesToo(t *testing.T) {
 		{"an image that could not be read", evaluate, []string{""}, "", 1, metav1.ConditionUnknown, v1alpha1.ReasonPartiallyAssessed,
 			"every image that was read is within the platform's policy, and 1 could not be read"},
 		{"both policies object", both, []string{denied}, "1/0/0/0/0", 0, metav1.ConditionFalse, denied,
-			"1 image has more findings than spec.policy allows: sr-0; the platform's policy denies 1 image: sr-0"},
+			"1 image has more findings than spec.policy allows: sr-0 has 1 critical (allowed: 0); the platform's policy denies 1 image: sr-0"},
 		{"an audit outweighs what was not assessed", both, []string{audit}, "", 0, metav1.ConditionFalse, audit, "the platform's policy asks for an audit of 1 image: sr-0"},
 		{"both pass", both, []string{""}, "0/0/0/0/0", 0, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every image is within spec.policy and the platform's policy"},
 	} {
@@ -106,6 +108,23 @@ func TestThePlatformsPolicyJudgesToo(t *testing.T) {
 				t.Errorf("condition (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestADeniedImageIsNamedByItsPath(t *testing.T) {
+	s := newSumming(map[string]struct{}{"sr-0": {}, "sr-1": {}}, judgedBy(&v1alpha1.SIFScanSpec{Policy: &v1alpha1.Policy{MaxCritical: ptr.To[int32](0)}}))
+	for _, r := range reportsWith("2/0/0/0/0", "0/0/0", "1/0/0/0/0", "0/0/0") {
+		s.add(r)
+	}
+	err := s.judged.locate(func(report string) (string, error) { // the other was deleted meanwhile
+		return map[string]string{"sr-0": "/shared/a.sif"}[report], nil
+	})
+	const want = "2 images have more findings than spec.policy allows: /shared/a.sif has 2 critical (allowed: 0), sr-1 has 1 critical (allowed: 0)"
+	if c := s.judged.condition(0); err != nil || c.Message != want {
+		t.Errorf("error %v, message %q, want %q", err, c.Message, want)
+	}
+	if err := s.judged.locate(func(string) (string, error) { return "", errors.New("the API server is away") }); err == nil {
+		t.Error("a report that cannot be read is passed over")
 	}
 }
 

@@ -36,15 +36,24 @@ func (w *worst) add(report string, critical, high int32) {
 func (r *Reconciler) withTargets(ctx context.Context, namespace string, w worst) ([]v1alpha1.WorstImage, error) {
 	out := slices.Clone(w)
 	for i := range out {
-		report := &v1alpha1.ScanReport{}
-		err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: out[i].Report}, report)
-		if apierrors.IsNotFound(err) {
-			continue
-		}
+		target, err := r.targetOf(ctx, namespace, out[i].Report)
 		if err != nil {
-			return nil, fmt.Errorf("read ScanReport %s: %w", out[i].Report, err)
+			return nil, err
 		}
-		out[i].Target = printable(report.Report.Target.Path, maxDetail)
+		out[i].Target = target
 	}
 	return out, nil
+}
+
+// targetOf reads the path of a report's image; empty where the report is gone.
+func (r *Reconciler) targetOf(ctx context.Context, namespace, name string) (string, error) {
+	report := &v1alpha1.ScanReport{}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, report)
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read ScanReport %s: %w", name, err)
+	}
+	return printable(report.Report.Target.Path, maxDetail), nil
 }
