@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -19,18 +20,6 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
 	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
-
-// extracted makes an image of the awkward tree, extracts it and returns both directories.
-func extracted(t *testing.T, s fixtures.Squashfs) (tree, out string) {
-	t.Helper()
-	tree, image := awkwardTree(t, s)
-	img, _ := openFS(t, image)
-	out = filepath.Join(t.TempDir(), "out")
-	if _, err := img.Extract(context.Background(), out, rootfs.ExtractOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	return tree, out
-}
 
 // wantMode is what extraction makes of a mode.
 func wantMode(m fs.FileMode) fs.FileMode {
@@ -53,16 +42,33 @@ func stat(t *testing.T, path string) (os.FileInfo, *syscall.Stat_t) {
 	return info, info.Sys().(*syscall.Stat_t)
 }
 
-func TestExtractionEqualsTheSourceTree(t *testing.T) {
-	for _, s := range []fixtures.Squashfs{{}, {Compression: "zstd", BlockSize: 4096}, {Compression: "lz4", BlockSize: 1 << 20, Extra: []string{"-no-fragments"}}} {
-		t.Run(s.Compression, func(t *testing.T) {
-			tree, out := extracted(t, s)
-			compareTrees(t, tree, out, s.BlockSize)
+func TestExtractionEqualsTheSourceTreeAndUnsquashfs(t *testing.T) {
+	var cases []fixtures.Squashfs
+	for _, compression := range []string{"gzip", "zstd", "xz", "lz4"} {
+		for _, size := range []int{4 << 10, 128 << 10, 1 << 20} {
+			cases = append(cases, fixtures.Squashfs{Compression: compression, BlockSize: size})
+		}
+	}
+	for _, option := range []string{"-no-fragments", "-always-use-fragments", "-no-duplicates", "-no-exports", "-noI", "-noD", "-tailends"} {
+		cases = append(cases, fixtures.Squashfs{Compression: "zstd", BlockSize: 4 << 10, Extra: []string{option}})
+	}
+	for _, s := range cases {
+		t.Run(fmt.Sprintf("%s %d %s", s.Compression, s.BlockSize, strings.Join(s.Extra, " ")), func(t *testing.T) {
+			tree, image := awkwardTree(t, s)
+			img, _ := openFS(t, image)
+			dir := inMemory(t, 256<<20)
+			ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
+			if _, err := img.Extract(context.Background(), ours, rootfs.ExtractOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			compareTrees(t, tree, ours, s.BlockSize)
+			unsquashfs(t, image, theirs)
+			compareTrees(t, theirs, ours, s.BlockSize)
 		})
 	}
 }
 
-// compareTrees walks what was extracted and the source at once.
+// compareTrees walks what was extracted and another tree, which it should equal, at once.
 func compareTrees(t *testing.T, tree, out string, blockSize int) {
 	t.Helper()
 	seen := 0

@@ -17,7 +17,7 @@ import (
 // awkwardTree makes a tree with every kind of file and returns it with an image of it.
 func awkwardTree(t *testing.T, s fixtures.Squashfs) (tree, image string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := inMemory(t, 256<<20)
 	tree, image = filepath.Join(dir, "tree"), filepath.Join(dir, "image.squashfs")
 	b := fixtures.NewTree(tree).With(fixtures.Debian).With(fixtures.Python).With(fixtures.Awkward).Filled("opt/big", 7, 1<<20+123)
 	if err := b.Done(); err != nil {

@@ -1,5 +1,0 @@
-//go:build large
-
-package rootfs_test
-
-const large = true

@@ -1,5 +1,0 @@
-//go:build large
-
-package squashfs
-
-const large = true
