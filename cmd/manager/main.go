@@ -99,6 +99,7 @@ func (o *options) manager() ctrl.Options {
 		Cache:                   sifscan.Caches(),
 		Metrics:                 server.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress:  o.healthAddress,
+		PprofBindAddress:        o.profilingAddress,
 		LeaderElection:          o.leaderElection,
 		LeaderElectionID:        "manager.sifscan.io",
 		GracefulShutdownTimeout: &timeout,

@@ -21,7 +21,9 @@ type options struct {
 	leaderElection bool
 	metricsAddress string
 	healthAddress  string
-	log            zap.Options
+	// profilingAddress is empty for none.
+	profilingAddress string
+	log              zap.Options
 }
 
 // parse reads the command line. Identities are given in the form of the Namespace annotations
@@ -42,6 +44,8 @@ func parse(args []string) (*options, error) {
 	flags.StringVar(&database.ClaimName, "database-claim", "", "claim that holds the default vulnerability database in each namespace that has one of this name")
 	flags.StringVar(&database.Path, "database-path", "osv.db", "path of the database on that claim")
 	flags.StringVar(&o.operator.RegistryCAConfigMap, "registry-ca-configmap", "", "ConfigMap in each namespace of scans whose key ca.crt holds the PEM certificates of registries that scans trust")
+	flags.StringVar(&o.profilingAddress, "pprof-bind-address", "", "address of Go's profiles for whoever reaches it, such as localhost:6060; empty: none")
+	addLimits(flags, &o.operator)
 	engines.add(flags)
 	o.log.BindFlags(flags)
 	config.RegisterFlags(flags)
@@ -66,5 +70,5 @@ func parse(args []string) (*options, error) {
 	if database.ClaimName != "" {
 		o.operator.Database = &database
 	}
-	return o, engines.configure(&o.operator)
+	return o, errors.Join(checkLimits(&o.operator), engines.configure(&o.operator))
 }

@@ -11,7 +11,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -30,7 +29,7 @@ type children struct {
 
 // children reads what the caches hold of a SIFScan's Jobs and pods.
 func (r *Reconciler) children(ctx context.Context, scan *v1alpha1.SIFScan, run string) (children, error) {
-	ours := []client.ListOption{client.InNamespace(scan.Namespace), client.MatchingLabels{v1alpha1.LabelScanUID: string(scan.UID)}}
+	ours := ofScan(scan.Namespace, scan.UID)
 	jobs := &batchv1.JobList{}
 	if err := r.Client.List(ctx, jobs, ours...); err != nil {
 		return children{}, fmt.Errorf("list Jobs: %w", err)

@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -30,6 +31,17 @@ type OperatorConfig struct {
 	Qscanner *QscannerConfig
 	// Trivy is the program of the engine trivy; nil: the site has none.
 	Trivy *Binary
+	// Slots limit how many scans are at work at a time.
+	Slots Slots
+	// PriorityClass of scan pods where the SIFScan names none; empty: the cluster's default.
+	PriorityClass string
+	// PendingDeadline is how long a run may wait for what GitOps, an administrator or an autoscaler brings
+	// before it is called stalled. 0: 15 minutes.
+	PendingDeadline time.Duration
+}
+
+func (c OperatorConfig) pendingDeadline() time.Duration {
+	return cmp.Or(c.PendingDeadline, pendingDeadline)
 }
 
 // Binary is an engine's program, which the site supplies.

@@ -27,6 +27,10 @@ const (
 	podTerminated       = "Terminated" // by a node that shuts down
 )
 
+// podCollected is the reason with which Kubernetes ends the pods of a Node that was deleted
+// (kubernetes, pkg/controller/podgc).
+const podCollected = "DeletionByPodGC"
+
 // deathOf says why a failed pod failed; false when it has not failed.
 func deathOf(pod *corev1.Pod) (cause, bool) {
 	if pod == nil || pod.Status.Phase != corev1.PodFailed {
@@ -35,13 +39,18 @@ func deathOf(pod *corev1.Pod) (cause, bool) {
 	detail := printable(pod.Status.Message, maxDetail)
 	switch pod.Status.Reason {
 	case podEvicted:
-		return cause{v1alpha1.ReasonEvicted, fmt.Sprintf("kubelet evicted the scan pod from node %s: %s", pod.Spec.NodeName, detail)}, true
+		return evictionCause(pod, detail), true
 	case podDeadlineExceeded:
-		return cause{v1alpha1.ReasonDeadlineExceeded, "the scan pod ran longer than it may: " + detail}, true
-	case podNodeLost, podNodeShutdown, podTerminated:
+		return cause{v1alpha1.ReasonDeadlineExceeded, "the scan pod ran longer than spec.deadline: " + detail}, true
+	case podNodeLost:
+		return cause{v1alpha1.ReasonNodeGone, fmt.Sprintf("node %s went away under the scan pod: %s", pod.Spec.NodeName, detail)}, true
+	case podNodeShutdown, podTerminated:
 		return cause{v1alpha1.ReasonEvicted, fmt.Sprintf("node %s went away under the scan pod: %s", pod.Spec.NodeName, detail)}, true
 	}
 	if c := podCondition(pod, corev1.DisruptionTarget); c != nil && c.Status == corev1.ConditionTrue {
+		if c.Reason == v1alpha1.ReasonNodeGone || c.Reason == podCollected {
+			return cause{v1alpha1.ReasonNodeGone, printable(c.Message, maxDetail)}, true
+		}
 		return cause{v1alpha1.ReasonEvicted, fmt.Sprintf("the scan pod was taken from node %s (%s): %s",
 			pod.Spec.NodeName, printable(c.Reason, maxWord), printable(c.Message, maxDetail))}, true
 	}
@@ -73,9 +82,11 @@ func containerDeath(pod *corev1.Pod, end *corev1.ContainerStateTerminated) cause
 	const (
 		exitUnavailable = 1
 		signalled       = 128
+		exitKilled      = signalled + 9
 	)
 	switch {
-	case end.Reason == reasonOOMKilled:
+	// The runtime says so, too, of a container that lost a child only and ended as it chose to, later.
+	case end.Reason == reasonOOMKilled && (end.ExitCode == exitKilled || verdictOf(pod).reason == ""):
 		return cause{v1alpha1.ReasonOOMKilled, outOfMemory(pod)}
 	case end.ExitCode == exitUsage && verdictOf(pod).reason != "":
 		return cause(verdictOf(pod))

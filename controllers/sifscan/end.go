@@ -70,10 +70,14 @@ func (r *Reconciler) suspend(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// expire deletes the Job of a finished run, with its pods and their logs, when its time is over.
+// expire deletes the Job of a finished run, with its pods and their logs, when its time is over. One that is
+// still at work belongs to a run that was given up at its deadline: it ends now.
 func (r *Reconciler) expire(ctx context.Context, p *pass) (ctrl.Result, error) {
 	if p.current == nil {
 		return ctrl.Result{}, nil
+	}
+	if _, over := endOf(p.current); !over {
+		return ctrl.Result{}, r.deleteJob(ctx, p.current)
 	}
 	if left := timeToLive(&p.scan.Spec, p.scan.Status.CompletionTime.Time, p.now); left > 0 {
 		return ctrl.Result{RequeueAfter: left}, nil

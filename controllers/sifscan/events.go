@@ -49,6 +49,11 @@ func (r *Reconciler) emit(p *pass) {
 	if ready == nil || ready.Reason == reasonOf(&p.before) && p.before.RunID == p.run {
 		return
 	}
+	// Thousands of scans may queue in a night, and each Event is a write: that a scan waits its turn stands in
+	// its conditions, and that it runs was just said of its Job.
+	if ready.Reason == v1alpha1.ReasonQueued || ready.Reason == v1alpha1.ReasonRunning && len(p.announcements) > 0 {
+		return
+	}
 	r.Events.Eventf(p.scan, nil, severityOf(&p.scan.Status), ready.Reason, actionScan, "%s", printable(ready.Message, maxNote))
 }
 
@@ -60,7 +65,7 @@ func severityOf(status *v1alpha1.SIFScanStatus) string {
 		}
 	}
 	switch reasonOf(status) {
-	case v1alpha1.ReasonOOMKilled, v1alpha1.ReasonEvicted, v1alpha1.ReasonEngineFailed, v1alpha1.ReasonReportUnavailable,
+	case v1alpha1.ReasonOOMKilled, v1alpha1.ReasonEvicted, v1alpha1.ReasonNodeGone, v1alpha1.ReasonTmpExhausted, v1alpha1.ReasonEngineFailed, v1alpha1.ReasonReportUnavailable,
 		v1alpha1.ReasonImagePullFailed, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonVolumeNotFound, v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonNotAllowed:
 		return corev1.EventTypeWarning
 	}

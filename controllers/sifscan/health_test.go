@@ -90,7 +90,7 @@ func TestWait(t *testing.T) {
 		{"what ends by itself has no deadline", cause{v1alpha1.ReasonRunning, "m"}, 1000 * time.Hour, 0, v1alpha1.ConditionReconciling},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p := &pass{scan: makeScan().obj(), now: epoch}
+			p := &pass{scan: makeScan().obj(), now: epoch, pendingDeadline: pendingDeadline}
 			if left := p.wait(tc.why, epoch.Add(-tc.since)); left != tc.left {
 				t.Errorf("looks again after %v, want %v", left, tc.left)
 			}
@@ -105,7 +105,7 @@ func TestAHoldStallsAtItsDeadlineAndStaysSo(t *testing.T) {
 	scan := makeScan().obj()
 	missing := &hold{reason: v1alpha1.ReasonVolumeNotFound, message: "m"}
 	look := func(at time.Time) time.Duration {
-		return (&pass{scan: scan, now: at}).explain(missing).RequeueAfter
+		return (&pass{scan: scan, now: at, pendingDeadline: pendingDeadline}).explain(missing).RequeueAfter
 	}
 	if after := look(epoch); after != pendingDeadline {
 		t.Errorf("the first look comes back after %v", after)
@@ -135,7 +135,7 @@ func TestAHoldThatNoWatchEndsIsTriedAgain(t *testing.T) {
 		{"stalled until a watch says otherwise", hold{stalled: true, reason: v1alpha1.ReasonInvalidSpec}, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := (&pass{scan: makeScan().obj(), now: epoch}).explain(&tc.hold).RequeueAfter; got != tc.want {
+			if got := (&pass{scan: makeScan().obj(), now: epoch, pendingDeadline: pendingDeadline}).explain(&tc.hold).RequeueAfter; got != tc.want {
 				t.Errorf("tried again after %v, want %v", got, tc.want)
 			}
 		})

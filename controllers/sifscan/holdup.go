@@ -80,6 +80,9 @@ func lastWords(s *corev1.ContainerStatus) string {
 		return ""
 	}
 	words := fmt.Sprintf(" with exit code %d", end.ExitCode)
+	if end.Reason == reasonOOMKilled {
+		words += ", for it ran out of memory"
+	}
 	if end.Message != "" {
 		words += ": " + printable(end.Message, maxDetail)
 	}

@@ -29,8 +29,7 @@ func inventoryMetadataList() *metav1.PartialObjectMetadataList {
 // Until then they are the last complete answer.
 func (r *Reconciler) removeOldInventories(ctx context.Context, p *pass) error {
 	list := inventoryMetadataList()
-	err := r.Client.List(ctx, list, client.InNamespace(p.scan.Namespace),
-		client.MatchingLabels{v1alpha1.LabelScanUID: string(p.scan.UID)})
+	err := r.Client.List(ctx, list, ofScan(p.scan.Namespace, p.scan.UID)...)
 	if err != nil {
 		return fmt.Errorf("list ScanInventories: %w", err)
 	}

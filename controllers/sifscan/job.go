@@ -42,7 +42,7 @@ type JobInputs struct {
 
 // BuildJob returns the Job of a run. The same inputs give the same Job.
 func BuildJob(in JobInputs) *batchv1.Job {
-	return &batchv1.Job{
+	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: in.Scan.Namespace,
 			Name:      JobName(in.Scan.Name, in.Run),
@@ -79,6 +79,8 @@ func BuildJob(in JobInputs) *batchv1.Job {
 			Template: in.podTemplate(),
 		},
 	}
+	enqueue(job, &in.Scan.Spec.Scheduling)
+	return job
 }
 
 func (in JobInputs) labels() map[string]string {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
@@ -33,6 +34,7 @@ func TestBuildJob(t *testing.T) {
 		{"a claim and nothing else gives every default", "job-defaults.yaml", makeScan(), config.Identity},
 		{"every field has its place", "job-every-field.yaml", makeScan().with(everySetting).with(func(s *v1alpha1.SIFScan) {
 			s.Name = "a-name-that-is-longer-than-a-job-may-have.example"
+			s.Spec.Deadline = &metav1.Duration{Duration: 8 * time.Hour}
 			s.Spec.Resources = corev1.ResourceRequirements{
 				Limits:   quantities("cpu", "3500m", "memory", "8Gi", "ephemeral-storage", "1Gi"),
 				Requests: quantities("memory", "2Gi"),
@@ -46,6 +48,8 @@ func TestBuildJob(t *testing.T) {
 					}}},
 				}},
 				PriorityClassName: "low",
+				SchedulerName:     "slurm-bridge",
+				QueueName:         "scans",
 				Labels:            map[string]string{"team": "hpc", v1alpha1.LabelManagedBy: "somebody-else"},
 				Annotations:       map[string]string{"sidecar.istio.io/inject": "false"},
 			}
@@ -174,6 +178,19 @@ func TestJobIsFailedAtOnceByAnAgentOfAnotherVersion(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, last); diff != "" {
 		t.Errorf("last rule (-want +got):\n%s", diff)
+	}
+}
+
+func TestASiteMayGiveScansAPriorityClassAndAScanAnother(t *testing.T) {
+	site := config
+	site.PriorityClass = "sifscan-low"
+	for want, scan := range map[string]*scanWrapper{
+		"sifscan-low": makeScan(),
+		"urgent":      makeScan().with(func(s *v1alpha1.SIFScan) { s.Spec.Scheduling.PriorityClassName = "urgent" }),
+	} {
+		if got := BuildJob(JobInputs{Scan: scan.obj(), Run: scan.run(), Config: site, ClaimUIDs: []types.UID{claimUID}}).Spec.Template.Spec.PriorityClassName; got != want {
+			t.Errorf("priority class %q, want %q", got, want)
+		}
 	}
 }
 

@@ -26,7 +26,16 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (ctrl.Result, error) 
 	end, over := endOf(p.current)
 	switch {
 	case !over:
-		return r.follow(ctx, p, t)
+		until, limited := deadlineOf(&p.scan.Spec, p.current)
+		if limited && !p.now.Before(until) {
+			p.giveUp(t)
+			return ctrl.Result{}, nil
+		}
+		result, err := r.follow(ctx, p, t)
+		if limited {
+			result.RequeueAfter = sooner(result.RequeueAfter, until.Sub(p.now))
+		}
+		return result, err
 	case end.failed:
 		p.fail(t, end)
 	default:
@@ -48,6 +57,14 @@ func (p *pass) record(t *tally) {
 
 // follow tells what a run that is under way does or waits for.
 func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result, error) {
+	if isSuspended(p.current) {
+		waiting(v1alpha1.ReasonSuspended, inQueue(p.current)).apply(p.scan, p.now)
+		return ctrl.Result{}, nil
+	}
+	look, err := r.releaseLost(ctx, p.pods, p.now)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	last := latest(dead(p.pods))
 	why, died := deathOf(last)
 	if died {
@@ -61,14 +78,15 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 		return ctrl.Result{}, nil
 	}
 	if held, ok := holdupOf(pod); ok {
-		return ctrl.Result{RequeueAfter: p.wait(held.cause, held.since)}, nil
+		look = sooner(look, p.wait(held.cause, held.since))
+		return ctrl.Result{RequeueAfter: look}, r.makeRoom(ctx, p)
 	}
 	message := "waiting for the Job's pod; if none comes, see kubectl describe job " + p.current.Name
 	if pod != nil {
 		message = progressText(t)
 	}
 	waiting(v1alpha1.ReasonRunning, message).apply(p.scan, p.now)
-	return ctrl.Result{}, nil
+	return ctrl.Result{RequeueAfter: look}, nil
 }
 
 // complete judges a run whose Job completed. Leftovers of earlier scans go first: should the

@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"cmp"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,7 +80,9 @@ func (in JobInputs) podTemplate() corev1.PodTemplateSpec {
 			NodeSelector:                  maps.Clone(spec.Scheduling.NodeSelector),
 			Tolerations:                   spec.Scheduling.DeepCopy().Tolerations,
 			Affinity:                      spec.Scheduling.Affinity.DeepCopy(),
-			PriorityClassName:             spec.Scheduling.PriorityClassName,
+			PriorityClassName:             cmp.Or(spec.Scheduling.PriorityClassName, in.Config.PriorityClass),
+			SchedulerName:                 spec.Scheduling.SchedulerName,
+			ActiveDeadlineSeconds:         podDeadline(&spec),
 			Volumes:                       append(parts.volumes, in.reporterVolumes()...),
 			InitContainers:                append(parts.before, in.reporter()),
 			Containers:                    []corev1.Container{in.scanner(parts)},

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -30,7 +31,9 @@ import (
 // +kubebuilder:rbac:groups=sifscan.io,resources=scaninventories,verbs=list;watch;patch;delete
 // +kubebuilder:rbac:groups=sifscan.io,resources=scanreports,verbs=get;list;patch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups="",resources=pods;persistentvolumeclaims;namespaces,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=pods;persistentvolumeclaims;namespaces;nodes,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=delete
+// +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;delete
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;create
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=rolebindings,verbs=get;create
@@ -46,6 +49,11 @@ type Reconciler struct {
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
 	Config OperatorConfig
+
+	ready sync.Once
+	slots *slots
+	// counting keeps a second look from starting while the first counts what is at work.
+	counting sync.Mutex
 }
 
 // staleRetry is how soon a SIFScan is looked at again that the cache shows as it was.
@@ -57,22 +65,33 @@ type pass struct {
 	run  string
 	now  time.Time
 	children
+	// pendingDeadline of OperatorConfig.
+	pendingDeadline time.Duration
 	// before is the status as it was found.
 	before        v1alpha1.SIFScanStatus
 	announcements []announcement
 }
 
+// prepare makes what the reconciler remembers.
+func (r *Reconciler) prepare() {
+	r.ready.Do(func() { r.slots = newSlots(r.Config.Slots) })
+}
+
 // Reconcile brings one SIFScan one step further. The status is written at most once, at the end,
 // and Events follow it.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	r.prepare()
 	scan := &v1alpha1.SIFScan{}
-	if err := r.Client.Get(ctx, req.NamespacedName, scan); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	if err := r.Client.Get(ctx, req.NamespacedName, scan); apierrors.IsNotFound(err) {
+		return ctrl.Result{}, r.releaseDeleted(ctx, req.NamespacedName)
+	} else if err != nil {
+		return ctrl.Result{}, err
 	}
 	if !scan.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil // the garbage collector ends the Job and removes the inventories
+		// The garbage collector ends the Job and removes the inventories.
+		return ctrl.Result{}, r.releaseDeleted(ctx, req.NamespacedName)
 	}
-	p := &pass{scan: scan, run: RunID(scan), now: r.Clock.Now(), before: *scan.Status.DeepCopy()}
+	p := &pass{scan: scan, run: RunID(scan), now: r.Clock.Now(), before: *scan.Status.DeepCopy(), pendingDeadline: r.Config.pendingDeadline()}
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("run", p.run))
 
 	result, err := r.reconcile(ctx, p)
@@ -81,6 +100,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		result, err = p.explain(h), nil
 	}
 	if err == nil {
+		// After an error nobody knows what was done: the slot, if there is one, is kept for the next look.
+		r.settleSlot(p, h != nil && h.reason == v1alpha1.ReasonQueued)
 		err = r.writeStatus(ctx, p)
 	}
 	switch {

@@ -53,10 +53,17 @@ func (r *Reconciler) start(ctx context.Context, p *pass) error {
 		return err
 	}
 	if n := len(p.strays); n > 0 {
-		return &hold{reason: v1alpha1.ReasonRunning, message: fmt.Sprintf(
+		look, err := r.releaseLost(ctx, p.strays, p.now)
+		if err != nil {
+			return err
+		}
+		return &hold{reason: v1alpha1.ReasonRunning, retry: look, message: fmt.Sprintf(
 			"waiting for %s of an earlier Job to end", counted(n, "pod", "pods"))}
 	}
 	if err := r.awaitCollector(ctx, p); err != nil {
+		return err
+	}
+	if err := r.takeSlot(ctx, p); err != nil {
 		return err
 	}
 	if err := r.checkFresh(ctx, p.scan); err != nil {

@@ -29,7 +29,7 @@ func (p *pass) wait(why cause, since time.Time) time.Duration {
 		waiting(why.reason, why.message).apply(p.scan, p.now)
 		return 0
 	}
-	left := since.Add(pendingDeadline).Sub(p.now)
+	left := since.Add(p.pendingDeadline).Sub(p.now)
 	if left <= 0 {
 		stalled(why.reason, why.message).apply(p.scan, p.now)
 		return 0

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -32,6 +33,12 @@ import (
 const (
 	indexUID   = "metadata.uid"
 	indexClaim = "claims"
+)
+
+// Indices of the caches of Jobs, pods and ScanInventories.
+const (
+	indexBucket = "bucket"
+	indexNode   = "spec.nodeName"
 )
 
 // progressInterval is the least time between two looks at a run because its inventories moved.
@@ -49,8 +56,9 @@ func Caches() cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&batchv1.Job{}:                  {Label: ours},
-			&corev1.Pod{}:                   {Label: ours},
+			&batchv1.Job{}:                  {Label: ours, Transform: keepState},
+			&corev1.Pod{}:                   {Label: ours, Transform: keepState},
+			&corev1.Node{}:                  {Transform: keepReadiness},
 			&v1alpha1.ScanInventory{}:       {Label: ours},
 			&corev1.PersistentVolumeClaim{}: {Transform: keepIdentity},
 			&corev1.Namespace{}:             {Transform: keepOurAnnotations},
@@ -79,11 +87,22 @@ func keepOurAnnotations(obj any) (any, error) {
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	for field, value := range map[string]client.IndexerFunc{
-		indexUID:   func(o client.Object) []string { return []string{string(o.GetUID())} },
-		indexClaim: r.claimsOf,
+	r.prepare()
+	inventory := &metav1.PartialObjectMetadata{}
+	inventory.SetGroupVersionKind(inventoryKind)
+	for _, index := range []struct {
+		of    client.Object
+		field string
+		value client.IndexerFunc
+	}{
+		{&v1alpha1.SIFScan{}, indexUID, func(o client.Object) []string { return []string{string(o.GetUID())} }},
+		{&v1alpha1.SIFScan{}, indexClaim, r.claimsOf},
+		{&batchv1.Job{}, indexBucket, bucket},
+		{&corev1.Pod{}, indexBucket, bucket},
+		{&corev1.Pod{}, indexNode, func(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }},
+		{inventory, indexBucket, bucket},
 	} {
-		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.SIFScan{}, field, value); err != nil {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, index.of, index.field, index.value); err != nil {
 			return err
 		}
 	}
@@ -96,6 +115,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		WatchesMetadata(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(r.scansOfClaim)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.scansOfNamespace),
 			builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.scansOnNode), builder.WithPredicates(readinessChanged())).
+		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			r.slots.wakeWith(func(scan types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: scan}) })
+			return nil
+		})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrentReconciles}).
 		Complete(r)
 }

@@ -48,7 +48,7 @@ var _ = Describe("A SIFScan", func() {
 		Expect(scan.Status.Summary.NotAssessed).To(BeEquivalentTo(110))
 		Expect(*scan.Status.Summary.High).To(BeEquivalentTo(2))
 		Expect(*scan.Status.Summary.Secrets).To(BeEquivalentTo(6))
-		Eventually(eventReasons(scan)).Should(ConsistOf("JobCreated", v1alpha1.ReasonRunning, v1alpha1.ReasonDegraded))
+		Eventually(eventReasons(scan)).Should(ConsistOf("JobCreated", v1alpha1.ReasonDegraded))
 	})
 
 	It("answers kubectl wait, and prints within a terminal's width", func() {

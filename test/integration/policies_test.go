@@ -33,6 +33,11 @@ func awaitPolicies() {
 
 	plain := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "plain"}}
 	Expect(admin.Create(ctx, plain)).To(Succeed())
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "plain"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "none", Image: "none"}}},
+	}
+	Expect(admin.Create(ctx, pod)).To(Succeed())
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: "none"}
 	for _, refused := range []func() error{
 		func() error { return as(stranger).Create(ctx, makeScan(namespace, "any"), client.DryRunAll) },
@@ -42,6 +47,7 @@ func awaitPolicies() {
 			return as(reporter).Create(ctx, &v1alpha1.ScanInventory{ObjectMeta: meta}, client.DryRunAll)
 		},
 		func() error { return as(manager).Delete(ctx, plain, client.DryRunAll) },
+		func() error { return as(manager).Delete(ctx, pod, client.DryRunAll) },
 	} {
 		Eventually(refused).Should(MatchError(ContainSubstring("ValidatingAdmissionPolicy")))
 	}

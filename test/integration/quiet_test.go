@@ -19,12 +19,10 @@ import (
 var _ = Describe("An operator that looks at a SIFScan again", func() {
 	look := func(scan *v1alpha1.SIFScan) []string {
 		GinkgoHelper()
-		inner, err := client.NewWithWatch(restConfig, client.Options{Scheme: scheme})
-		Expect(err).NotTo(HaveOccurred())
 		told := events.NewFakeRecorder(10)
 		dead := &mortal{} // its first write fails
-		r := &sifscan.Reconciler{Client: dead.wrap(inner), Live: admin, Clock: now, Events: told}
-		_, err = r.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(scan)})
+		r := &sifscan.Reconciler{Client: dead.wrap(uncached()), Live: admin, Clock: now, Events: told}
+		_, err := r.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(scan)})
 		Expect(err).NotTo(HaveOccurred())
 		close(told.Events)
 		var notes []string

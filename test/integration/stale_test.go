@@ -5,6 +5,7 @@ package integration
 
 import (
 	"context"
+	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -19,12 +20,26 @@ import (
 	"github.com/sifscan/sifscan-operator/controllers/sifscan"
 )
 
-// behind is a cache that shows one SIFScan as it was, and no Job.
-func behind(old *v1alpha1.SIFScan) client.Client {
+// uncached is a client in the place of the operator's, without a cache. Only caches have the operator's indices; the
+// labels, which it names besides, select the same.
+func uncached() client.WithWatch {
 	GinkgoHelper()
 	inner, err := client.NewWithWatch(restConfig, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 	return interceptor.NewClient(inner, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			return c.List(ctx, list, slices.DeleteFunc(slices.Clone(opts), func(opt client.ListOption) bool {
+				_, byIndex := opt.(client.MatchingFields)
+				return byIndex
+			})...)
+		},
+	})
+}
+
+// behind is a cache that shows one SIFScan as it was, and no Job.
+func behind(old *v1alpha1.SIFScan) client.Client {
+	GinkgoHelper()
+	return interceptor.NewClient(uncached(), interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 			if scan, ok := obj.(*v1alpha1.SIFScan); ok {
 				old.DeepCopyInto(scan)

@@ -116,8 +116,8 @@ type process struct {
 }
 
 // startOperator starts the operator under its own account, with its own rights and caches.
-// wrap, where given, stands between it and its client.
-func startOperator(wrap func(client.WithWatch) client.Client) *process {
+// wrap, where given, stands between it and its client; changes are made to its configuration.
+func startOperator(wrap func(client.WithWatch) client.Client, changes ...func(*sifscan.OperatorConfig)) *process {
 	GinkgoHelper()
 	account := rest.CopyConfig(restConfig)
 	account.Impersonate = serviceAccount("sifscan-system", "sifscan-manager")
@@ -141,13 +141,18 @@ func startOperator(wrap func(client.WithWatch) client.Client) *process {
 	mgr, err := ctrl.NewManager(account, options)
 	Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
+	configuration := sifscan.OperatorConfig{
+		AgentImage:    "sifscan.io/sifscan-node-agent:dev",
+		Identity:      sifscan.Identity{User: 65532, Group: 65532},
+		Qscanner:      siteQscanner,
+		PriorityClass: "sifscan-low",
+	}
+	for _, change := range changes {
+		change(&configuration)
+	}
 	Expect((&sifscan.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("sifscan.io/operator"), Clock: now,
-		Config: sifscan.OperatorConfig{
-			AgentImage: "sifscan.io/sifscan-node-agent:dev",
-			Identity:   sifscan.Identity{User: 65532, Group: 65532},
-			Qscanner:   siteQscanner,
-		},
+		Config: configuration,
 	}).SetupWithManager(ctx, mgr)).To(Succeed())
 	Expect((&scanschedule.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("sifscan.io/operator"), Clock: now,

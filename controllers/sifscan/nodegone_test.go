@@ -1,0 +1,108 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+)
+
+func makeNode(ready corev1.ConditionStatus) *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "n", Labels: map[string]string{"pool": "cpu"}, Annotations: map[string]string{"a": "b"}},
+		Spec:       corev1.NodeSpec{PodCIDR: "10.0.0.0/24", Unschedulable: true, Taints: []corev1.Taint{{Key: "hpc"}}},
+		Status: corev1.NodeStatus{
+			Images: []corev1.ContainerImage{{Names: []string{"agent:dev"}}},
+			Conditions: []corev1.NodeCondition{
+				{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse},
+				{Type: corev1.NodeReady, Status: ready, Reason: "KubeletReady", Message: "kubelet is posting ready status",
+					LastHeartbeatTime: metav1.NewTime(epoch.Add(time.Hour)), LastTransitionTime: metav1.NewTime(epoch)},
+			},
+		},
+	}
+}
+
+func TestSinceWhenANodeIsSilent(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		node   *corev1.Node
+		silent bool
+	}{
+		{"ready", makeNode(corev1.ConditionTrue), false},
+		{"not ready", makeNode(corev1.ConditionFalse), true},
+		{"nothing was heard of it", makeNode(corev1.ConditionUnknown), true},
+		{"new: kubelet has not said anything yet", &corev1.Node{}, false},
+	} {
+		since, silent := silentSince(tc.node)
+		if silent != tc.silent || silent && !since.Equal(epoch) {
+			t.Errorf("%s: %v, %v", tc.name, since, silent)
+		}
+	}
+}
+
+func TestOnlyAChangeOfReadinessIsLookedAt(t *testing.T) {
+	beat := makeNode(corev1.ConditionTrue)
+	beat.Status.Conditions[1].LastHeartbeatTime = metav1.NewTime(epoch.Add(2 * time.Hour))
+	for _, tc := range []struct {
+		name        string
+		before, now *corev1.Node
+		want        bool
+	}{
+		{"a heartbeat", makeNode(corev1.ConditionTrue), beat, false},
+		{"it stopped", makeNode(corev1.ConditionTrue), makeNode(corev1.ConditionUnknown), true},
+		{"it is back", makeNode(corev1.ConditionFalse), makeNode(corev1.ConditionTrue), true},
+		{"it is still silent", makeNode(corev1.ConditionFalse), makeNode(corev1.ConditionUnknown), false},
+	} {
+		if got := readinessChanged().Update(event.UpdateEvent{ObjectOld: tc.before, ObjectNew: tc.now}); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+}
+
+func TestCachesForgetWhatTheOperatorWroteItself(t *testing.T) {
+	job := makeScan().job()
+	job.Spec.Suspend = ptr.To(false)
+	pod := makePod(job).on("n1").scannerEnded(137, "OOMKilled", "").obj()
+	want, _ := deathOf(pod)
+
+	kept, _ := keepState(job.DeepCopy())
+	if diff := cmp.Diff(batchv1.JobSpec{Suspend: job.Spec.Suspend, Completions: job.Spec.Completions, Parallelism: job.Spec.Parallelism}, kept.(*batchv1.Job).Spec); diff != "" {
+		t.Errorf("Job (-want +got):\n%s", diff)
+	}
+	if _, err := keepState(pod); err != nil {
+		t.Fatal(err)
+	}
+	if len(pod.Spec.Volumes)+len(pod.Spec.InitContainers)+len(pod.Spec.Containers[0].Args) > 0 {
+		t.Errorf("the cache keeps %+v", pod.Spec)
+	}
+	if got, _ := deathOf(pod); got != want {
+		t.Errorf("what is left of a pod says %q of its death, the pod %q", got, want)
+	}
+
+	node, _ := keepReadiness(makeNode(corev1.ConditionTrue))
+	if diff := cmp.Diff(&corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "n", Labels: map[string]string{"pool": "cpu"}},
+		Spec:       corev1.NodeSpec{Unschedulable: true, Taints: []corev1.Taint{{Key: "hpc"}}},
+		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+			{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastTransitionTime: metav1.NewTime(epoch)},
+		}},
+	}, node); diff != "" {
+		t.Errorf("node (-want +got):\n%s", diff)
+	}
+}
+
+func TestSoonerTakesNeverForLater(t *testing.T) {
+	for _, tc := range [][3]time.Duration{{0, 0, 0}, {0, 1, 1}, {1, 0, 1}, {1, 2, 1}, {2, 1, 1}} {
+		if got := sooner(tc[0], tc[1]); got != tc[2] {
+			t.Errorf("sooner(%d, %d) = %d, want %d", tc[0], tc[1], got, tc[2])
+		}
+	}
+}

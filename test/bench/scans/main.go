@@ -1,0 +1,152 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command scans measures the operator, as its own process, against a real API server: what a SIFScan
+// costs from its creation to its finished status, and how much memory many of them and their reports
+// take. The bench plays the Job controller and the reporters.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+func main() {
+	ctrl.SetLogger(logr.Discard())
+	manager := flag.String("manager", filepath.Join("bin", "manager"), "the operator's program")
+	batches := flag.String("scans", "100,10000", "SIFScans of each batch, separated by commas; all of a batch are at work at once")
+	queued := flag.Int("queued", 1000, "SIFScans of a last batch that has ten slots")
+	reports := flag.Int("reports", 50_000, "ScanReports to add at the end")
+	flag.Parse()
+	if err := run(context.Background(), *manager, *batches, *queued, *reports); err != nil {
+		fmt.Fprintln(os.Stderr, "scans:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, manager, batches string, queued, reports int) (err error) {
+	scheme := k8sruntime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "sifscan-bench-scans-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s, err := startServer(dir, scheme)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	p, err := newPlayer(ctx, s.config, scheme)
+	if err != nil {
+		return err
+	}
+
+	fmt.Println("| SIFScans at once | slots | writes each | reads each | CPU each | time | resident after | peak |")
+	fmt.Println("|---|---|---|---|---|---|---|---|")
+	unlimited := []string{"--max-scans=0", "--max-scans-per-namespace=0", "--max-scans-per-volume=0"}
+	operator, err := startOperator(manager, s.kubeconfig, unlimited...)
+	if err != nil {
+		return err
+	}
+	// The first scan of a namespace makes the reporter's account there.
+	if err := p.batch(ctx, namespaces); err != nil {
+		operator.stop()
+		return err
+	}
+	all := namespaces
+	for _, word := range strings.Split(batches, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			operator.stop()
+			return fmt.Errorf("-scans %s: %w", batches, err)
+		}
+		if err := measure(ctx, s, p, operator, n, "any number"); err != nil {
+			operator.stop()
+			return err
+		}
+		all += n
+	}
+	if err := grow(ctx, p, operator, all, reports); err != nil {
+		operator.stop()
+		return err
+	}
+	operator.stop()
+
+	if queued == 0 {
+		return nil
+	}
+	if operator, err = startOperator(manager, s.kubeconfig, "--max-scans=10", "--max-scans-per-namespace=4"); err != nil {
+		return err
+	}
+	defer operator.stop()
+	return measure(ctx, s, p, operator, queued, "10")
+}
+
+// quiet is how long nothing must happen until a batch counts as done with.
+const quiet = 5 * time.Second
+
+// measure runs a batch and prints its row.
+func measure(ctx context.Context, s *server, p *player, operator *operator, n int, slots string) error {
+	if err := operator.settle(quiet); err != nil {
+		return err
+	}
+	before, err := s.requests()
+	if err != nil {
+		return err
+	}
+	cpu, begin := operator.cpu(), time.Now()
+	if err := p.batch(ctx, n); err != nil {
+		return err
+	}
+	took := time.Since(begin)
+	if err := operator.settle(quiet); err != nil {
+		return err
+	}
+	spent := operator.cpu() - cpu
+	after, err := s.requests()
+	if err != nil {
+		return err
+	}
+	each := func(n int, of int) string { return fmt.Sprintf("%.1f", float64(n)/float64(of)) }
+	fmt.Printf("| %d | %s | %s (%s) | %s | %.1f ms | %s | %d MiB | %d MiB |\n", n, slots,
+		each(after.writes-before.writes, n), after.kinds(before, n), each(after.reads-before.reads, n),
+		spent.Seconds()*1000/float64(n), took.Round(time.Second), operator.resident()>>20, operator.peak()>>20)
+	return nil
+}
+
+// grow adds reports and compares the operator's memory. Every SIFScan of the batches is done by then.
+func grow(ctx context.Context, p *player, operator *operator, scans, reports int) error {
+	if reports == 0 {
+		return nil
+	}
+	before := operator.resident()
+	if err := p.reports(ctx, reports-scans); err != nil {
+		return err
+	}
+	if err := operator.settle(quiet); err != nil {
+		return err
+	}
+	goal := uint64(64<<20 + scans*8<<10)
+	fmt.Printf("\nWith %d SIFScans: %.1f MiB resident (goal: %.1f); with %d ScanReports instead of %d: %.1f MiB.\n\n",
+		scans, mib(before), mib(goal), reports, scans, mib(operator.resident()))
+	return nil
+}
+
+func mib(n uint64) float64 { return float64(n) / (1 << 20) }
