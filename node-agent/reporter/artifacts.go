@@ -47,6 +47,10 @@ func (r *Reporter) collect(result *handover.Result, want *v1alpha1.ScanReport) *
 		if _, err := result.Size(d.name); err != nil {
 			continue // not asked for
 		}
+		if !r.budget.allows(total + 1) {
+			dropped = append(dropped, overBudget(d.name)) // compressing it takes longer than all else that is done here
+			continue
+		}
 		a := v1alpha1.Artifact{Name: d.name, MediaType: d.mediaType}
 		p, err := pack(result, &a)
 		if err != nil {
@@ -57,7 +61,7 @@ func (r *Reporter) collect(result *handover.Result, want *v1alpha1.ScanReport) *
 		case total+n > maxConfigMap:
 			dropped = append(dropped, fmt.Sprintf("%s (%d bytes compressed, a ConfigMap holds %d)", d.name, n, maxConfigMap))
 		case !r.budget.allows(total + n):
-			dropped = append(dropped, fmt.Sprintf("%s (the namespace's budget of %d MiB is used up)", d.name, maxArtifactBytes>>20))
+			dropped = append(dropped, overBudget(d.name))
 		default:
 			data[d.name+".gz"] = p.bytes
 			total += n
@@ -81,6 +85,10 @@ func (r *Reporter) collect(result *handover.Result, want *v1alpha1.ScanReport) *
 		r.budget.used += total
 	}
 	return configMap(want, name, data)
+}
+
+func overBudget(document string) string {
+	return fmt.Sprintf("%s (the namespace's budget of %d MiB is used up)", document, maxArtifactBytes>>20)
 }
 
 // configMap is immutable and named by its content: the kubelet and caches need not watch it,

@@ -1,0 +1,94 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command images measures scanner and reporter, each as its own process, over a volume with
+// thousands of SIFs and against a real API server: what the first scan writes, and what the next
+// one costs when nothing has changed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+func main() {
+	ctrl.SetLogger(logr.Discard())
+	agent := flag.String("agent", filepath.Join("bin", "node-agent"), "the agent's program")
+	n := flag.Int("images", 10_000, "SIFs on the volume, of 300 packages each")
+	as := flag.String("reporter", "", "")
+	flag.Parse()
+	run := func() error { return bench(context.Background(), *agent, *n) }
+	if *as != "" {
+		run = func() error { return beReporter(*as) }
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		os.Exit(1)
+	}
+}
+
+// bench prints the rows of the table.
+func bench(ctx context.Context, agent string, images int) (err error) {
+	agent, err = filepath.Abs(agent)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "sifscan-bench-images-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s, err := startServer(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	b := &volume{ctx: ctx, agent: agent, dir: dir, server: s}
+	if err := b.database(); err != nil {
+		return err
+	}
+	if err := b.make(images); err != nil {
+		return err
+	}
+	fmt.Println("| SIFs | scan | API writes | etcd | SIFs opened | CPU of scanner + reporter | time |")
+	fmt.Println("|---|---|---|---|---|---|---|")
+	for _, run := range []string{"first", "second, nothing changed"} {
+		if err := b.scan(images, run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scan scans a volume and prints a row.
+func (b *volume) scan(images int, run string) error {
+	before, err := b.server.etcd()
+	if err != nil {
+		return err
+	}
+	opened, err := watchOpens(filepath.Join(b.dir, claim))
+	if err != nil {
+		return err
+	}
+	spent, err := b.pod()
+	files, opensErr := opened.stop()
+	if err := errors.Join(err, opensErr); err != nil {
+		return err
+	}
+	after, err := b.server.etcd()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("| %d | %s | %d (%.2f a SIF) | %.1f KiB a SIF | %d | %.1f s + %.1f s | %s |\n", images, run,
+		spent.Writes, float64(spent.Writes)/float64(images), float64(after-before)/1024/float64(images), files,
+		spent.scanner.Seconds(), spent.reporter.Seconds(), spent.wall.Round(time.Second/10))
+	return nil
+}
