@@ -127,7 +127,7 @@ func (n *Node) Take(ctx context.Context, id string, what What) (*os.File, error)
 	}
 	open := takeRoot
 	switch {
-	case what == TheImage && c.Problem == nil && hasFile(&c.Container):
+	case what == TheImage && hasFile(&c.Container):
 		open = takeImage
 	case what == TheImage:
 		return nil, &Error{Missing, "the container was started from a directory"}

@@ -11,33 +11,30 @@ import (
 )
 
 const (
-	// patience with a file system. A user can hold an image on one that he serves himself and that never answers.
-	patience = 2 * time.Second
+	// patience with a file system. A user can hold an image on one that he serves himself and that never answers. An NFS server
+	// under load answers within a second or two.
+	patience = 5 * time.Second
 	// maxStuck calls wait for one user's file systems; then none of his is asked any more, and others lose nothing.
 	maxStuck = 4
 )
 
-// stuck counts the calls that file systems have not answered, by user.
+// stuck counts the calls that nobody waits for any more and that file systems have not answered, by user.
 type stuck struct {
 	sync.Mutex
 	calls map[int64]int
 }
 
-// enter counts a call; false where too many wait.
-func (s *stuck) enter(user int64) bool {
+// full tells whether too many calls of the user are stuck.
+func (s *stuck) full(user int64) bool {
 	s.Lock()
 	defer s.Unlock()
-	if s.calls[user] >= maxStuck {
-		return false
-	}
-	s.calls[user]++
-	return true
+	return s.calls[user] >= maxStuck
 }
 
-func (s *stuck) leave(user int64) {
+func (s *stuck) add(user int64, n int) {
 	s.Lock()
 	defer s.Unlock()
-	if s.calls[user]--; s.calls[user] == 0 {
+	if s.calls[user] += n; s.calls[user] == 0 {
 		delete(s.calls, user)
 	}
 }
@@ -51,12 +48,11 @@ func within[T any](ctx context.Context, s *stuck, user int64, call func() (T, er
 	}
 	var none T
 	silent := &Error{Silent, fmt.Sprintf("the file system of the image does not answer within %s", patience)}
-	if !s.enter(user) {
+	if s.full(user) {
 		return none, silent
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		defer s.leave(user)
 		value, err := call()
 		answers <- answer{value, err}
 	}()
@@ -66,6 +62,11 @@ func within[T any](ctx context.Context, s *stuck, user int64, call func() (T, er
 	case a := <-answers:
 		return a.value, a.err
 	case <-ctx.Done():
+		s.add(user, 1)
+		go func() {
+			<-answers
+			s.add(user, -1)
+		}()
 		return none, context.Cause(ctx)
 	}
 }

@@ -91,8 +91,13 @@ func TestAFileSystemThatNeverAnswersCostsItsUserAndNobodyElse(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	if s.enter(4242) {
+	if !s.full(4242) {
 		t.Error("another call of the user would wait")
+	}
+	for range 100 { // that are answered
+		if _, err := within(t.Context(), s, 4444, func() (int, error) { return 1, nil }); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got, err := within(t.Context(), s, 4343, func() (int, error) { return 7, nil }); got != 7 || err != nil {
 		t.Errorf("another user's: %d, %v", got, err)

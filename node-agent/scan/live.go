@@ -145,7 +145,7 @@ func (f *found) findLive(l *Live) {
 				t.named = first.Image.Live(l.Node)
 			}
 			if f.live[t.name] != nil { // of another pod, or deleted: one path can be several images
-				t.name += " [" + g.Key[:min(len(g.Key), 11)] + "]"
+				t.name += " [" + t.named[:min(len(t.named), 12)] + "]"
 			}
 			at[key], f.live[t.name] = t, t
 			f.targets = append(f.targets, t)

@@ -19,7 +19,7 @@ import (
 // heldFile reads an open file that it shares with a process of a user: at offsets only, for the position in it is the
 // user's. What the file is on may be served by the user too, and never answer: then a read fails, after patience.
 type heldFile struct {
-	file *os.File
+	file io.ReaderAt
 	ctx  context.Context
 }
 
