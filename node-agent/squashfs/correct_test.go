@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -293,31 +291,6 @@ func TestProgramsBehindTheX86BranchFilterAreReadRight(t *testing.T) {
 	got := make([]byte, len(want))
 	if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("the program differs: %v", err)
-	}
-}
-
-func TestABranchFilterThatIsNotReadIsNamed(t *testing.T) {
-	// PowerPC calls of one function: the filter makes them all alike, so that
-	// mksquashfs keeps its output, which it does only where it is smaller.
-	var calls []byte
-	for i := range uint32(30_000) {
-		calls = binary.BigEndian.AppendUint32(calls, 0x48000001|(0x01000000-4*i)&0x03fffffc)
-	}
-	tree := fixtures.NewTree(filepath.Join(t.TempDir(), "tree")).File("program", string(calls))
-	if err := tree.Done(); err != nil {
-		t.Fatal(err)
-	}
-	image := filepath.Join(t.TempDir(), "image")
-	if err := (fixtures.Squashfs{Compression: "xz", Extra: []string{"-Xbcj", "powerpc"}}).Make(tree.Root, image); err != nil {
-		t.Fatal(err)
-	}
-	img, err := os.ReadFile(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var e *Error
-	if err := readEverything(img, 1<<20); !errors.As(err, &e) || e.Kind != Unsupported || !strings.Contains(e.Msg, "-Xbcj") {
-		t.Errorf("got %v", err)
 	}
 }
 

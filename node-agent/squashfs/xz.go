@@ -24,7 +24,6 @@ type xzBlock struct{ src bytes.Reader }
 const (
 	xzMagic        = "\xfd7zXZ\x00"
 	xzHeaderLen    = 12
-	xzFilterX86    = 0x04
 	xzFilterLZMA2  = 0x21
 	xzCheckCRC32   = 0x01
 	xzCheckCRC64   = 0x04
@@ -46,7 +45,7 @@ func (x *xzBlock) decompress(dst, src []byte) (int, error) {
 	if header[0] == 0 || headerLen+4 > len(header) {
 		return 0, errXZ
 	}
-	x86, err := parseXZBlockHeader(header[:headerLen])
+	unfilter, err := parseXZBlockHeader(header[:headerLen])
 	if err != nil {
 		return 0, err
 	}
@@ -59,20 +58,19 @@ func (x *xzBlock) decompress(dst, src []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if x86 {
-		unfilterX86(dst[:n])
+	if unfilter != nil {
+		unfilter(dst[:n])
 	}
 	// The check follows the data, padded to four bytes from the block's header on.
 	end := (len(header) - x.src.Len() + 3) &^ 3
 	return n, verifyXZCheck(check, dst[:n], header[min(end, len(header)):])
 }
 
-// parseXZBlockHeader tells whether the x86 filter is applied, and refuses every
-// other filter by name.
-func parseXZBlockHeader(h []byte) (x86 bool, err error) {
+// parseXZBlockHeader returns what undoes the block's branch filter; nil where it has none.
+func parseXZBlockHeader(h []byte) (unfilter func([]byte), err error) {
 	body := h[:len(h)-4]
 	if crc32.ChecksumIEEE(body) != binary.LittleEndian.Uint32(h[len(h)-4:]) {
-		return false, errXZ
+		return nil, errXZ
 	}
 	flags := body[1]
 	filters := int(flags&3) + 1
@@ -94,21 +92,21 @@ func parseXZBlockHeader(h []byte) (x86 bool, err error) {
 	for i := 0; i < filters && err == nil; i++ {
 		id, size := number(), number()
 		if err != nil || size > uint64(len(body)) {
-			return false, errXZ
+			return nil, errXZ
 		}
 		props := body[:size]
 		body = body[size:]
 		switch {
 		case id == xzFilterLZMA2 && i == filters-1:
-		case id == xzFilterX86 && i == 0 && filters == 2 && len(props) == 0:
-			x86 = true
+		case xzFilters[id] != nil && i == 0 && filters == 2 && len(props) == 0:
+			unfilter = xzFilters[id]
 		case id > 0x02 && id <= xzMaxBCJFilter:
-			return false, unsupported("xz branch filter %d (mksquashfs -Xbcj) is not read: rebuild the image without it", id)
+			return nil, unsupported("xz filter %#x in a chain of %d is not read: rebuild the image with at most one branch filter (mksquashfs -Xbcj)", id, filters)
 		default:
-			return false, errXZ
+			return nil, errXZ
 		}
 	}
-	return x86, err
+	return unfilter, err
 }
 
 func verifyXZCheck(check byte, data, stored []byte) error {
