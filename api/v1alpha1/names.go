@@ -184,6 +184,12 @@ const (
 	// reason, or a reason and a message separated by ": ", written by the controller.
 	AnnotationNodeOutcome = "sifscan.io/node-outcome"
 
+	// AnnotationScope on a ScanReport names what the SIFScan looked for that wrote it: a hash of its
+	// volume target. Only a run of the same scope can say that the image is gone.
+	AnnotationScope = "sifscan.io/scope"
+	// AnnotationMissedBy on a ScanReport: the complete run that saw the image's directory and not the
+	// image, as AnnotationRun. Another such run deletes the report.
+	AnnotationMissedBy = "sifscan.io/missed-by"
 	// AnnotationPlanned on the first object of a list that workers share: targets/objects.
 	AnnotationPlanned = "sifscan.io/planned"
 

@@ -84,6 +84,7 @@ func reporterCommand() *cobra.Command {
 	flags.StringVar(&v.ClaimUID, "reports-claim-uid", "", "UID of that claim")
 	flags.StringVar(&v.SubPath, "reports-sub-path", "", "folder of it that documents are kept in")
 	flags.IntVar(&o.MaxFindings, "max-findings", 20, "findings listed in a ScanReport")
+	flags.StringVar(&o.Scope, "scope", "", "name of what the SIFScan looks for, noted on every report")
 	flags.StringVar(&rescan, "rescan", string(v1alpha1.RescanWhenChanged), "WhenChanged or Always")
 	for _, name := range []string{"results-dir", "state-dir", "scan-name", "scan-uid", "run", "job-name"} {
 		if err := c.MarkFlagRequired(name); err != nil {

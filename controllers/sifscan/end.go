@@ -59,7 +59,7 @@ func (r *Reconciler) suspend(ctx context.Context, p *pass) error {
 	}
 	message := "suspended before it started; set spec.suspend to false to start it"
 	if p.scan.Status.StartTime != nil {
-		t, err := r.tally(ctx, p.scan, p.run)
+		t, err := r.tally(ctx, p)
 		if err != nil {
 			return err
 		}

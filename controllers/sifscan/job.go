@@ -13,11 +13,9 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
-// workers of a run. Their number is part of what the inventories are checked against.
-const workers = 1
-
-// backoffLimit is how many pods of a run may die. An image that kills its pod is given up
-// after three attempts, so two such images are survived.
+// backoffLimit is how many pods of a worker may die. An image that kills its pod is given up
+// after three attempts, so two such images are survived. It counts for each worker: what one meets
+// does not end the others, which go on to their end when it gives up.
 const backoffLimit = 6
 
 // exitUsage is the scanner's exit code for a command line it does not understand. Operator and
@@ -26,8 +24,10 @@ const exitUsage = 2
 
 // JobInputs is everything that a scan Job is made from.
 type JobInputs struct {
-	Scan     *v1alpha1.SIFScan
-	Run      string
+	Scan *v1alpha1.SIFScan
+	Run  string
+	// Workers that share the images. Default: 1.
+	Workers  int32
 	Config   OperatorConfig
 	Identity Identity
 	// Database to match packages with; nil: none.
@@ -42,6 +42,7 @@ type JobInputs struct {
 
 // BuildJob returns the Job of a run. The same inputs give the same Job.
 func BuildJob(in JobInputs) *batchv1.Job {
+	in.Workers = max(in.Workers, 1)
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: in.Scan.Namespace,
@@ -56,10 +57,10 @@ func BuildJob(in JobInputs) *batchv1.Job {
 			}},
 		},
 		Spec: batchv1.JobSpec{
-			CompletionMode: ptr.To(batchv1.IndexedCompletion),
-			Completions:    ptr.To[int32](workers),
-			Parallelism:    ptr.To[int32](workers),
-			BackoffLimit:   ptr.To[int32](backoffLimit),
+			CompletionMode:       ptr.To(batchv1.IndexedCompletion),
+			Completions:          ptr.To(in.Workers),
+			Parallelism:          ptr.To(in.Workers),
+			BackoffLimitPerIndex: ptr.To[int32](backoffLimit),
 			// Two pods of one worker would write one inventory.
 			PodReplacementPolicy: ptr.To(batchv1.Failed),
 			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{

@@ -18,7 +18,7 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (ctrl.Result, error) 
 	if p.scan.Status.StartTime == nil { // the operator ended between the Job and the status
 		p.scan.Status.StartTime = p.current.CreationTimestamp.DeepCopy()
 	}
-	t, err := r.tally(ctx, p.scan, p.run)
+	t, err := r.tally(ctx, p)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -65,25 +65,28 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	last := latest(dead(p.pods))
-	why, died := deathOf(last)
-	if died {
-		if err := r.recordDeath(ctx, p, last, why); err != nil {
+	crew := crewOf(p.pods)
+	for _, d := range crew.deaths {
+		if err := r.recordDeath(ctx, p, d.pod, d.cause); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
-	pod := latest(p.pods)
-	if died && pod == last {
-		waiting(why.reason, fmt.Sprintf("%s; a new pod goes on: %s", why.message, progressText(t))).apply(p.scan, p.now)
+	switch {
+	case listLost(p.current, t):
+		p.abandon(t)
 		return ctrl.Result{}, nil
-	}
-	if held, ok := holdupOf(pod); ok {
+	case crew.working == 0 && len(crew.died) > 0:
+		d := crew.died[0]
+		waiting(d.reason, fmt.Sprintf("%s; a new pod goes on: %s", d.message, progressText(t))).apply(p.scan, p.now)
+		return ctrl.Result{RequeueAfter: look}, nil
+	case crew.working == 0 && len(crew.held) > 0:
+		held := crew.held[0]
 		look = sooner(look, p.wait(held.cause, held.since))
 		return ctrl.Result{RequeueAfter: look}, r.makeRoom(ctx, p)
 	}
 	message := "waiting for the Job's pod; if none comes, see kubectl describe job " + p.current.Name
-	if pod != nil {
-		message = progressText(t)
+	if len(p.pods) > 0 {
+		message = progressText(t) + crew.notes()
 	}
 	waiting(v1alpha1.ReasonRunning, message).apply(p.scan, p.now)
 	return ctrl.Result{RequeueAfter: look}, nil
@@ -94,9 +97,11 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
 	sum := newSumming(t.reports, judgedBy(&p.scan.Spec))
 	var sweep sweep
+	missing := newMissing(resolve(&p.scan.Spec), t)
 	err := r.eachReport(ctx, p.scan, func(report *metav1.PartialObjectMetadata) {
 		sum.add(report)
 		sweep.add(report)
+		missing.add(report)
 	})
 	if err != nil {
 		return err
@@ -112,19 +117,29 @@ func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
 	if err != nil {
 		return err
 	}
-	judge(evidence{
-		settings: resolve(&p.scan.Spec), tally: t, sum: sum, verdict: verdictOf(latest(p.pods)), now: p.now,
-	}).apply(p.scan, p.now)
+	cover(p.scan, t, p.now)
+	h := judge(evidence{
+		settings: resolve(&p.scan.Spec), tally: t, sum: sum, verdict: verdictOf(latest(well(p.pods))), now: p.now,
+	})
+	if h.complete {
+		r.clearVanished(ctx, p, missing)
+	}
+	h.apply(p.scan, p.now)
 	return nil
 }
 
 // fail tells why the Job gave up. Reports that were finished stay.
 func (p *pass) fail(t *tally, end jobEnd) {
-	why, known := deathOf(latest(dead(p.pods)))
+	failed := failedWorkers(p.current)
+	why, known := deathOf(latest(dead(podsOf(p.pods, failed))))
+	if known && t.workers > 1 && len(failed) > 0 {
+		why.message = fmt.Sprintf("%s of %d gave up, the others have finished: %s", counted(len(failed), "worker", "workers"), t.workers, why.message)
+	}
 	if !known {
 		why = cause{v1alpha1.ReasonReportUnavailable, fmt.Sprintf("the scan's Job failed (%s: %s) and no pod is left to say why",
 			printable(end.reason, maxWord), printable(end.message, maxDetail))}
 	}
+	cover(p.scan, t, p.now)
 	stalled(why.reason, fmt.Sprintf("%s; given up, %s; %s, finished images are not read again",
 		why.message, progressText(t), again)).apply(p.scan, p.now)
 }

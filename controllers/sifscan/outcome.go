@@ -95,7 +95,7 @@ func wellEnded(e evidence) (health, bool) {
 		h.reason = v1alpha1.ReasonDegraded
 	}
 	if t.Denied+t.Changing > 0 {
-		h.partial = partialText(t)
+		h.partial = partialText(e.tally)
 		if h.degraded == "" {
 			h.reason = v1alpha1.ReasonPartial
 		}
@@ -158,14 +158,15 @@ func degradedText(t v1alpha1.TargetCounts) string {
 		t.Failed+t.Unsupported, counted(t.Discovered, "image", "images"), t.Failed, t.Unsupported)
 }
 
-func partialText(t v1alpha1.TargetCounts) string {
+func partialText(t *tally) string {
 	var parts []string
-	if t.Denied > 0 {
-		parts = append(parts, counted(t.Denied, "file or directory", "files and directories")+
-			" may not be read by the scan's user; the ScanInventories name them")
+	if n := t.targets.Denied; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s may not be read by the scan's user: %s",
+			counted(n, "file or directory", "files and directories"), t.denied.String()))
 	}
-	if t.Changing > 0 {
-		parts = append(parts, counted(t.Changing, "image", "images")+" changed while being read; the next run tries again")
+	if n := t.targets.Changing; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s changed while being read, the next run tries again: %s",
+			counted(n, "image", "images"), t.changing.String()))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -17,6 +17,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -29,7 +31,7 @@ import (
 // +kubebuilder:rbac:groups=sifscan.io,resources=sifscans,verbs=get;list;watch
 // +kubebuilder:rbac:groups=sifscan.io,resources=sifscans/status,verbs=update
 // +kubebuilder:rbac:groups=sifscan.io,resources=scaninventories,verbs=list;watch;patch;delete
-// +kubebuilder:rbac:groups=sifscan.io,resources=scanreports,verbs=get;list;patch
+// +kubebuilder:rbac:groups=sifscan.io,resources=scanreports,verbs=get;list;patch;delete
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=pods;persistentvolumeclaims;namespaces;nodes,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=delete
@@ -165,10 +167,14 @@ func (p *pass) begin() {
 	if p.scan.Status.RunID == p.run {
 		return
 	}
+	covered := meta.FindStatusCondition(p.scan.Status.Conditions, v1alpha1.ConditionCovered)
 	p.scan.Status = v1alpha1.SIFScanStatus{
 		ObservedGeneration:  p.scan.Generation,
 		RunID:               p.run,
 		LastHandledRescanAt: p.scan.Annotations[v1alpha1.AnnotationRescanAt],
+	}
+	if covered != nil { // it speaks of the last run that ended, whichever that was
+		p.scan.Status.Conditions = []metav1.Condition{*covered}
 	}
 }
 

@@ -49,11 +49,15 @@ func (in JobInputs) reporterArgs() []string {
 		"--scan-uid=" + string(in.Scan.UID),
 		"--run=" + in.Run,
 		"--job-name=" + JobName(in.Scan.Name, in.Run),
+		fmt.Sprintf("--workers=%d", in.Workers),
 		"--engine=" + string(s.Engine),
 		"--scan-types=" + strings.Join(s.ScanTypes, ","),
 		"--artifacts=" + string(s.Artifacts),
 		"--rescan=" + string(s.Rescan),
 		fmt.Sprintf("--max-findings=%d", *s.MaxFindings),
+	}
+	if scope := s.scope(); scope != "" {
+		args = append(args, "--scope="+scope)
 	}
 	for i, c := range s.claims() {
 		args = append(args, "--claim="+c.name+"="+string(in.ClaimUIDs[i])+"="+literal(c.subPath))

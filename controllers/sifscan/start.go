@@ -72,8 +72,12 @@ func (r *Reconciler) start(ctx context.Context, p *pass) error {
 	if err := r.ensureAccess(ctx, p.scan.Namespace); err != nil {
 		return err
 	}
+	workers, err := r.workers(ctx, p)
+	if err != nil {
+		return err
+	}
 	return r.createJob(ctx, p, BuildJob(JobInputs{
-		Scan: p.scan, Run: p.run, Config: r.Config, Identity: identity, Database: database, JavaDB: javaDB, ClaimUIDs: claimUIDs, ReportsUID: reportsUID,
+		Scan: p.scan, Run: p.run, Workers: workers, Config: r.Config, Identity: identity, Database: database, JavaDB: javaDB, ClaimUIDs: claimUIDs, ReportsUID: reportsUID,
 	}))
 }
 

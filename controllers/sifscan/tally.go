@@ -18,6 +18,10 @@ const inventoryPage = 10
 
 // tally adds up the ScanInventories of a run.
 type tally struct {
+	// workers of the run, and planned, the number of targets in the list that several share; nil
+	// until it is stored.
+	workers int32
+	planned *int64
 	chunks  int32
 	targets v1alpha1.TargetCounts
 	// entries and totals by worker. The first chunk says how many targets a worker has; absent
@@ -26,31 +30,45 @@ type tally struct {
 	totals  map[int32]int64
 	// reports of the images that were read or are unchanged.
 	reports map[string]struct{}
+	// failures are the reports of the other images.
+	failures map[string]struct{}
 	// nameless entries claim to be read and name no report.
 	nameless int
+	// unreadable says which inventory cannot be read, and why.
+	unreadable string
+	// denied and changing paths, the first of them.
+	denied, changing pathNames
 }
 
 func newTally() *tally {
-	return &tally{entries: map[int32]int64{}, totals: map[int32]int64{}, reports: map[string]struct{}{}}
+	return &tally{workers: 1, entries: map[int32]int64{}, totals: map[int32]int64{}, reports: map[string]struct{}{}, failures: map[string]struct{}{}}
 }
 
 // tally reads the inventories of a run from the API, not from a cache: they grow with the
 // number of images.
-func (r *Reconciler) tally(ctx context.Context, scan *v1alpha1.SIFScan, run string) (*tally, error) {
-	t := newTally()
+func (r *Reconciler) tally(ctx context.Context, p *pass) (*tally, error) {
+	t, err := r.planned(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return t, r.eachInventory(ctx, p, func(inventory *v1alpha1.ScanInventory) { t.add(JobName(p.scan.Name, p.run), inventory) })
+}
+
+// eachInventory calls fn with what the workers of the run left, but for the list that they share.
+func (r *Reconciler) eachInventory(ctx context.Context, p *pass, fn func(*v1alpha1.ScanInventory)) error {
 	for next := ""; ; {
 		page := &v1alpha1.ScanInventoryList{}
-		err := r.Live.List(ctx, page, client.InNamespace(scan.Namespace),
-			client.MatchingLabels{v1alpha1.LabelScanUID: string(scan.UID), v1alpha1.LabelRun: run},
-			client.Limit(inventoryPage), client.Continue(next))
+		err := r.Live.List(ctx, page, client.InNamespace(p.scan.Namespace),
+			client.MatchingLabels{v1alpha1.LabelScanUID: string(p.scan.UID), v1alpha1.LabelRun: p.run},
+			client.HasLabels{v1alpha1.LabelWorker}, client.Limit(inventoryPage), client.Continue(next))
 		if err != nil {
-			return nil, fmt.Errorf("list ScanInventories of run %s: %w", run, err)
+			return fmt.Errorf("list ScanInventories of run %s: %w", p.run, err)
 		}
 		for i := range page.Items {
-			t.add(JobName(scan.Name, run), &page.Items[i])
+			fn(&page.Items[i])
 		}
 		if next = page.Continue; next == "" {
-			return t, nil
+			return nil
 		}
 	}
 }
@@ -58,21 +76,31 @@ func (r *Reconciler) tally(ctx context.Context, scan *v1alpha1.SIFScan, run stri
 // add counts one chunk. A ScanInventory under another name is not the reporter's.
 func (t *tally) add(job string, inventory *v1alpha1.ScanInventory) {
 	worker, chunk, ok := parseInventoryName(job, inventory.Name)
-	if !ok || worker >= workers {
+	if !ok || worker >= t.workers {
 		return
 	}
 	t.chunks++
 	if total := inventory.Worker.Total; chunk == 0 && total != nil {
 		t.totals[worker] = int64(*total)
-		t.targets.Discovered += max(*total, 0)
+		if t.workers == 1 {
+			t.targets.Discovered = max(*total, 0)
+		}
 	}
-	t.entries[worker] += int64(len(inventory.Entries))
-	for i := range inventory.Entries {
-		t.count(&inventory.Entries[i])
+	entries, err := inventory.AllEntries()
+	if err != nil {
+		t.unreadable = printable(err.Error(), maxDetail)
+		return
+	}
+	t.entries[worker] += int64(len(entries))
+	for i := range entries {
+		t.count(&entries[i])
 	}
 }
 
 func (t *tally) count(entry *v1alpha1.InventoryEntry) {
+	if read := entry.Outcome == v1alpha1.EntryScanned || entry.Outcome == v1alpha1.EntryUnchanged; !read && entry.Report != "" {
+		t.failures[entry.Report] = struct{}{}
+	}
 	switch entry.Outcome {
 	case v1alpha1.EntryScanned:
 		t.targets.Scanned++
@@ -84,8 +112,10 @@ func (t *tally) count(entry *v1alpha1.InventoryEntry) {
 		t.targets.Unsupported++
 	case v1alpha1.EntryDenied:
 		t.targets.Denied++
+		t.denied.add(entry.Path)
 	case v1alpha1.EntryChanging:
 		t.targets.Changing++
+		t.changing.add(entry.Path)
 	default:
 		t.targets.Failed++
 	}
@@ -108,22 +138,37 @@ func (t *tally) done() int64 {
 	return n
 }
 
-// listed reports whether every worker has said how many targets it has.
-func (t *tally) listed() bool { return len(t.totals) == workers }
+// listed reports whether it is known how many targets there are.
+func (t *tally) listed() bool {
+	if t.workers > 1 {
+		return t.planned != nil
+	}
+	return len(t.totals) == 1
+}
 
 // defect says in what way the inventories of a finished run do not account for every target;
 // empty when they do. A run without an inventory is never a clean one.
 func (t *tally) defect() string {
-	for worker := range int32(workers) {
+	var all int64
+	for worker := range t.workers {
 		total, ok := t.totals[worker]
+		all += total
 		switch {
 		case t.chunks == 0:
 			return "it left no ScanInventory"
+		case t.unreadable != "":
+			return t.unreadable
 		case !ok:
 			return fmt.Sprintf("worker %d never said how many targets it has", worker)
 		case t.entries[worker] != total:
 			return fmt.Sprintf("worker %d had %d targets and its ScanInventories have %d", worker, total, t.entries[worker])
 		}
+	}
+	switch {
+	case t.workers > 1 && t.planned == nil:
+		return "the list that its workers shared is gone"
+	case t.workers > 1 && all != *t.planned:
+		return fmt.Sprintf("the list has %d targets and the workers' shares have %d", *t.planned, all)
 	}
 	if t.nameless > 0 {
 		return fmt.Sprintf("%s no report", counted(t.nameless, "scanned image has", "scanned images have"))

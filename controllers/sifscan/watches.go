@@ -41,9 +41,9 @@ const (
 	indexNode   = "spec.nodeName"
 )
 
-// progressInterval is the least time between two looks at a run because its inventories moved.
-// A look reads all of them from the API.
-const progressInterval = 2 * time.Second
+// inventoryInterval is the least time between two looks at a run because its inventories moved: each
+// of up to 64 workers writes every ten seconds. A look reads all of them, and writes the status.
+const inventoryInterval = 10 * time.Second
 
 // concurrentReconciles: a look waits for the API server most of the time, and one at a large
 // run must not hold up the others.
@@ -111,7 +111,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		For(&v1alpha1.SIFScan{}, builder.WithPredicates(changed)).
 		Owns(&batchv1.Job{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.scanOf)).
-		WatchesMetadata(&v1alpha1.ScanInventory{}, later(progressInterval, r.scanOf)).
+		WatchesMetadata(&v1alpha1.ScanInventory{}, later(inventoryInterval, r.scanOf)).
 		WatchesMetadata(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(r.scansOfClaim)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.scansOfNamespace),
 			builder.WithPredicates(predicate.AnnotationChangedPredicate{})).

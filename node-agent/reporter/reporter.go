@@ -50,6 +50,8 @@ type Options struct {
 	Volume *Volume
 	// MaxFindings that a ScanReport lists.
 	MaxFindings int
+	// Scope names what the SIFScan looks for, and is noted on every report; empty: nothing is.
+	Scope string
 	// Rescan says whether reports of earlier runs count as known.
 	Rescan v1alpha1.RescanPolicy
 	// FlushEvery is the shortest time between two writes of the inventory while the scan is

@@ -175,6 +175,9 @@ func (r *Reporter) scanReport(e handover.Event, said *v1alpha1.ScanReport) (*v1a
 	body.Scanner.Engine = r.opts.Engine
 	annotations := report.Annotations(body)
 	annotations[v1alpha1.AnnotationRun] = r.opts.writer()
+	if r.opts.Scope != "" {
+		annotations[v1alpha1.AnnotationScope] = r.opts.Scope
+	}
 	if fixable := said.Annotations[v1alpha1.AnnotationFixable]; report.ValidFixable(fixable) {
 		annotations[v1alpha1.AnnotationFixable] = fixable
 	}

@@ -329,6 +329,9 @@ func eventReasons(scan *v1alpha1.SIFScan) func() ([]string, error) {
 func conditionsOf(scan *v1alpha1.SIFScan) string {
 	var list []string
 	for _, c := range scan.Status.Conditions {
+		if c.Type == v1alpha1.ConditionCovered {
+			continue // of the run before; it has specs of its own
+		}
 		list = append(list, fmt.Sprintf("%s=%s/%s", c.Type, c.Status, c.Reason))
 	}
 	slices.Sort(list)
