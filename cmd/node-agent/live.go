@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/process"
 	"github.com/sifscan/sifscan-operator/node-agent/scan"
+	"github.com/sifscan/sifscan-operator/node-agent/targetlist"
 )
 
 // liveFlags choose containers that are alive on this machine. Those of a pod are set by the operator.
@@ -149,6 +151,20 @@ func (l *liveFlags) nothing(alive int) string {
 func exists(pid int) bool {
 	_, err := os.Stat(fmt.Sprintf("%s/%d", process.Dir, pid))
 	return !errors.Is(err, fs.ErrNotExist)
+}
+
+var ofProcess = regexp.MustCompile(`^/proc/([0-9]+|self|thread-self)(?:/task/[0-9]+)?/(?:root|cwd|fd|map_files)(?:/|$)`)
+
+// processRoot refuses the magic links of a process: the path that they read as is this machine's, such as "/" for every root.
+func processRoot(t targetlist.Target) error {
+	path, err := filepath.Abs(t.Text)
+	if err != nil || t.Kind == targetlist.Reference {
+		return nil
+	}
+	if m := ofProcess.FindStringSubmatch(path); m != nil {
+		return usageError{fmt.Errorf("%s leads into a running process: use --pid %s, which reads the image that it runs and nothing that is mounted into it", printable.Escape(path), m[1])}
+	}
+	return nil
 }
 
 // globPattern makes a pattern of a glob in which * also means /: an image is known by a part of its path. A pattern

@@ -38,6 +38,11 @@ func (f *scanFlags) scanHere(c *cobra.Command, scanner *scan.Scanner, args []str
 			return errTargetFailed
 		}
 	}
+	for _, target := range targets {
+		if err := processRoot(target); err != nil {
+			return err
+		}
+	}
 	sink, err := scan.NewFolderSink(f.outputDir, c.OutOrStdout())
 	if err != nil {
 		return err

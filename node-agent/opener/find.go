@@ -29,11 +29,15 @@ const (
 	sifImage
 )
 
-// probeSize holds every magic number that is looked for.
-const probeSize = 2048
+const (
+	// probeSize holds a launch line, after which a squashfs may begin, and the magic of a SIF.
+	probeSize = 256
+	// extMagic stands in the superblock of ext2, 3 and 4, at this offset of the file.
+	extMagicAt, extMagic = 1080, 0xef53
+)
 
-// formatOf tells by its first bytes whether a file is an image. Nothing is parsed.
-func formatOf(b []byte) format {
+// formatOf tells by its first bytes, and the two at extMagicAt, whether a file is an image. Nothing is parsed.
+func formatOf(b, ext []byte) format {
 	has := func(off int, magic string) bool {
 		return len(b) >= off+len(magic) && string(b[off:off+len(magic)]) == magic
 	}
@@ -42,11 +46,9 @@ func formatOf(b []byte) format {
 		return sifImage
 	case has(0, squashfs.Magic):
 		return squashfsImage
-	case has(0, "#!") && bytes.Contains(b[:min(len(b), 256)], []byte("run-singularity")):
+	case has(0, "#!") && bytes.Contains(b, []byte("run-singularity")):
 		return squashfsImage
-	}
-	const extMagicAt, extMagic = 1080, 0xef53
-	if len(b) >= extMagicAt+2 && binary.LittleEndian.Uint16(b[extMagicAt:]) == extMagic {
+	case len(ext) == 2 && binary.LittleEndian.Uint16(ext) == extMagic:
 		return extImage
 	}
 	return noImage
@@ -56,7 +58,6 @@ func formatOf(b []byte) format {
 type held struct {
 	file *os.File
 	open process.OpenFile
-	by   *process.Held
 }
 
 // findImage looks for the open image of a container at its starter, then at the starter's helpers.
@@ -116,14 +117,14 @@ func findIn(id process.Identity, source process.Source) (best held, err error) {
 	return best, nil
 }
 
-// probe reads a file's first bytes: at an offset, for the position in it is the user's.
+// probe reads a file's first bytes: at offsets, for the position in it is the user's.
 func probe(f *os.File) format {
-	b := make([]byte, probeSize)
-	n, err := f.ReadAt(b, 0)
-	if n == 0 && err != nil {
-		return noImage
+	read := func(n int, off int64) []byte {
+		b := make([]byte, n)
+		n, _ = f.ReadAt(b, off) // what is not there is no magic
+		return b[:n]
 	}
-	return formatOf(b[:n])
+	return formatOf(read(probeSize, 0), read(2, extMagicAt))
 }
 
 // describe says of an open image what the kernel and its file system say.

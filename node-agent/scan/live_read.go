@@ -155,6 +155,7 @@ func (t *liveImage) conclude(s *Scanner, r *Result, c *opener.Container, err err
 	if denied > 0 {
 		r.partial(fmt.Sprintf("%d accesses to the container's files were denied to the scan's user", denied))
 	}
+	t.covered = r.Report.Outcome.Coverage
 	for _, g := range t.groups {
 		if g.Writable && c.Source != "directory" {
 			r.partial("what containers wrote into their own layers over the image was not read")

@@ -223,6 +223,19 @@ func TestWhatCannotBeReadOfALiveContainerIsNeverClean(t *testing.T) {
 	}
 }
 
+func TestALayerIsOfItsContainerAlone(t *testing.T) {
+	path := newShelf(t).image("a.sif").path("a.sif")
+	m := newMachine(t).runs("c1", path).runs("c2", path, func(c *opener.Container) { c.Writable = true }).gives("c1", opener.TheImage, path)
+	to, _ := m.scan(newScanner(t), nil)
+	got := map[bool]string{}
+	for _, c := range to.told[2:] {
+		got[c.Writable] = c.Coverage
+	}
+	if got[false] != v1alpha1.CoverageComplete || got[true] != v1alpha1.CoveragePartial || to.results[path].Report.Outcome.Coverage != v1alpha1.CoveragePartial {
+		t.Errorf("coverage %v, of the report %+v", got, to.results[path].Report.Outcome)
+	}
+}
+
 func TestAListingOpensNothing(t *testing.T) {
 	path := newShelf(t).image("a.sif").path("a.sif")
 	m := newMachine(t).runs("c1", path, func(c *opener.Container) {
