@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -71,6 +72,41 @@ func TestWhatWasMountedIntoALiveContainerIsNotThere(t *testing.T) {
 	if accesses < 4 {
 		t.Errorf("paced %d times", accesses)
 	}
+}
+
+// A FUSE root is served by a process of the container: it is gone when the container is.
+func TestAContainerThatEndsWhileItIsReadHasVanishedAndIsNotBroken(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	dir := t.TempDir()
+	tree, image, at := filepath.Join(dir, "tree"), filepath.Join(dir, "image"), filepath.Join(dir, "mnt")
+	err := errors.Join(fixtures.NewTree(tree).With(fixtures.Debian).Done(), fixtures.Squashfs{}.Make(tree, image), os.Mkdir(at, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It returns when the file system is there.
+	if out, err := exec.Command("squashfuse_ll", image, at).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	defer unix.Unmount(at, unix.MNT_DETACH)
+	img, err := openLive(t, at, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys, err := img.FS(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Unmount(at, unix.MNT_FORCE); err != nil && err != unix.EBUSY { // it ends the connection, and stays while it is open
+		t.Fatal(err)
+	}
+	_, err = fs.ReadFile(fsys, "var/lib/dpkg/status")
+	var e *rootfs.Error
+	if !errors.As(err, &e) || e.Reason != rootfs.ReasonVanished || !errors.Is(fsys.Err(), e) {
+		t.Errorf("%v, kept %v", err, fsys.Err())
+	}
+	refused(t, at, rootfs.ReasonVanished)
 }
 
 // asNobody runs f without the right to read what others may not.
