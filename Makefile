@@ -63,9 +63,10 @@ images: build ## Build the operator's and the agent's OCI images without a daemo
 
 .PHONY: bench
 bench: build preflight-root ## Measure against the peers, in pairs, and print the table.
-	@hack/packages.sh squashfs-tools squashfuse debootstrap e2fsprogs ripgrep
+	@hack/packages.sh squashfs-tools squashfuse fuse-overlayfs debootstrap e2fsprogs ripgrep
 	@go run ./test/bench
 	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/schedules
+	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/scans
 
 ##@ Test
 
@@ -90,6 +91,11 @@ test-e2e: preflight-root ## End to end on a real kubelet, in a cluster of its ow
 test-fuzz: preflight ## Fuzz every target for FUZZTIME each.
 	@hack/packages.sh squashfs-tools
 	@hack/fuzz.sh "$(FUZZTIME)"
+
+.PHONY: test-slurm
+test-slurm: preflight-root ## A job of a real Slurm on this machine, which is installed, runs containers that the agent lists.
+	@hack/packages.sh squashfs-tools squashfuse fuse-overlayfs slurmctld slurmd slurm-client munge
+	@go test -count=1 -v -run TestTheJobOfARealSlurmIsListed ./test/live
 
 .PHONY: test-faults
 test-faults: preflight-root ## The end-to-end tests that break things, alone.

@@ -88,6 +88,8 @@ func (p plan) mountPoint(final, point string) error {
 	switch {
 	case !exists(target): // an underlay has no mount points but the image's
 		return nil
+	case point != "/scratch" && !exists(point): // not every pod has a /var/tmp
+		return nil
 	case point == "/scratch":
 		return mountScratch(target, p.Scratch)
 	case point == "/proc" && p.PIDNamespace:

@@ -24,6 +24,8 @@ type command struct {
 	name   string
 	args   []string
 	before func() error
+	// users are other processes whose CPU counts, too.
+	users []int
 }
 
 // measure runs the command to its end and asks the kernel what it took. The command runs below
@@ -34,18 +36,26 @@ func (c command) measure() (cost, error) {
 			return cost{}, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
+	usersBefore, err := cpuOf(c.users)
+	if err != nil {
+		return cost{}, err
+	}
 	cmd := exec.Command(c.args[0], c.args[1:]...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	err := cmd.Run()
+	err = cmd.Run()
 	wall := time.Since(start)
 	if err != nil {
 		return cost{}, fmt.Errorf("%s: %w\n%s", c.name, err, tail(out.Bytes(), 1000))
 	}
+	usersAfter, err := cpuOf(c.users)
+	if err != nil {
+		return cost{}, err
+	}
 	use := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	return cost{
-		cpu:  cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+		cpu:  cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() + usersAfter - usersBefore,
 		wall: wall,
 		peak: use.Maxrss << 10,
 	}, nil

@@ -45,6 +45,13 @@ func (w *workplace) remove() {
 	_ = os.RemoveAll(w.dir)
 }
 
+// kernelReads tells whether the kernel may mount the image here.
+func (w *workplace) kernelReads(squashfs string) bool {
+	dir := filepath.Join(w.dir, "probe")
+	line := shell("mkdir -p " + dir + "; mount -t squashfs -o loop,ro " + squashfs + " " + dir + "; umount " + dir)
+	return exec.Command(line[0], line[1:]...).Run() == nil
+}
+
 // empty returns a function that removes path and what is below it.
 func empty(path string) func() error { return func() error { return os.RemoveAll(path) } }
 
