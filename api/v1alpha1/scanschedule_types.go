@@ -125,8 +125,9 @@ type ScanScheduleStatus struct {
 	// +kubebuilder:validation:MaxItems=20
 	// +listType=atomic
 	Active []string `json:"active,omitempty"`
-	// conditions: Ready, Stalled (as kstatus reads them), and RunNow, whose message is the value of
-	// the annotation sifscan.io/run-now that was taken up last.
+	// conditions: Ready, Stalled (as kstatus reads them), RunNow, whose message is the value of
+	// the annotation sifscan.io/run-now that was taken up last, and Covered, which tells the share of
+	// the images that the last run checked and when all were last checked.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -144,6 +145,7 @@ type ScanScheduleStatus struct {
 // +kubebuilder:printcolumn:name="ACTIVE",type=string,JSONPath=`.status.active[0]`,description="A SIFScan that is not finished"
 // +kubebuilder:printcolumn:name="LAST",type=date,JSONPath=`.status.lastScheduleTime`,description="When the run that started last was due"
 // +kubebuilder:printcolumn:name="NEXT",type=string,JSONPath=`.status.nextScheduleTime`,description="When the next run starts"
+// +kubebuilder:printcolumn:name="COVERED",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Covered")].status`,description="Whether the last run that ended checked every image"
 // +kubebuilder:printcolumn:name="READY",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="What it does, or why it does not"
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 type ScanSchedule struct {

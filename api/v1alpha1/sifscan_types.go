@@ -177,7 +177,8 @@ type SIFScanStatus struct {
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 	// conditions: Ready, Reconciling, Stalled (as kstatus reads them), Complete (for kubectl
-	// wait), and the notes Degraded and Partial, present only while true.
+	// wait), the notes Degraded and Partial, present only while true, and Covered, which tells the
+	// share of the images that the last run checked and when all were last checked.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -279,6 +280,7 @@ type WorstImage struct {
 // +kubebuilder:printcolumn:name="ENGINE",type=string,priority=1,JSONPath=`.spec.scanner.engine`
 // +kubebuilder:printcolumn:name="UNCHANGED",type=integer,priority=1,JSONPath=`.status.targets.unchanged`
 // +kubebuilder:printcolumn:name="DENIED",type=integer,priority=1,JSONPath=`.status.targets.denied`
+// +kubebuilder:printcolumn:name="COVERED",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Covered")].status`,description="Whether the last run that ended checked every image"
 // +kubebuilder:printcolumn:name="STARTED",type=date,priority=1,JSONPath=`.status.startTime`
 type SIFScan struct {
 	metav1.TypeMeta   `json:",inline"`

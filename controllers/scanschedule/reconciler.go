@@ -150,6 +150,7 @@ func (p *pass) observe() {
 	if at := p.lastSuccess(); status.LastSuccessfulTime == nil && !at.IsZero() || status.LastSuccessfulTime != nil && at.After(status.LastSuccessfulTime.Time) {
 		status.LastSuccessfulTime = ptr.To(metav1.NewTime(at))
 	}
+	p.cover()
 	p.recall()
 }
 

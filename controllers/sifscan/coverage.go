@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/controllers/coverage"
 )
 
 // maxNamed is how many paths a condition names. The ScanInventories have all.
@@ -50,31 +50,19 @@ func (n *pathNames) String() string {
 	return text
 }
 
-// lastFull introduces, at the end of the message of Covered, when every image was last checked.
-const lastFull = "; every image was last checked at "
-
 // cover says in the condition Covered what share of the run's targets was checked: read, or known
-// to be unchanged. It stays while the next run is under way, and remembers when a run last
-// checked every image: that is its transition time while it is true, and the end of its message
-// when it is not.
+// to be unchanged. It stays while the next run is under way.
 func cover(scan *v1alpha1.SIFScan, t *tally, now time.Time) {
-	before := meta.FindStatusCondition(scan.Status.Conditions, v1alpha1.ConditionCovered)
-	c := coverage(t)
-	c.ObservedGeneration = scan.Generation
-	c.LastTransitionTime = metav1.NewTime(now)
-	if at, ok := lastCovered(before); ok && c.Status == metav1.ConditionFalse {
-		c.Message += lastFull + at.UTC().Format(time.RFC3339)
-	}
-	// Anew, or a condition that stays true would keep the time of the first run.
-	meta.RemoveStatusCondition(&scan.Status.Conditions, v1alpha1.ConditionCovered)
-	meta.SetStatusCondition(&scan.Status.Conditions, c)
+	c := coveredBy(t)
+	c.ObservedGeneration, c.LastTransitionTime = scan.Generation, metav1.NewTime(now)
+	coverage.Set(&scan.Status.Conditions, c)
 }
 
-// coverage is the condition of one run.
-func coverage(t *tally) metav1.Condition {
+// coveredBy is the condition of one run.
+func coveredBy(t *tally) metav1.Condition {
 	n := t.targets
 	checked := n.Scanned + n.Unchanged
-	c := metav1.Condition{Type: v1alpha1.ConditionCovered, Status: metav1.ConditionFalse}
+	c := metav1.Condition{Status: metav1.ConditionFalse}
 	switch {
 	case t.defect() != "":
 		c.Reason, c.Message = v1alpha1.ReasonReportUnavailable, "not every image is accounted for"
@@ -89,17 +77,4 @@ func coverage(t *tally) metav1.Condition {
 		c.Message = fmt.Sprintf("%d.%d %% checked: %d of %s", tenths/10, tenths%10, checked, counted(n.Discovered, "image", "images"))
 	}
 	return c
-}
-
-// lastCovered is when every image was last checked, as Covered remembers it.
-func lastCovered(c *metav1.Condition) (time.Time, bool) {
-	if c == nil {
-		return time.Time{}, false
-	}
-	if c.Status == metav1.ConditionTrue {
-		return c.LastTransitionTime.Time, true
-	}
-	_, text, _ := strings.Cut(c.Message, lastFull)
-	at, err := time.Parse(time.RFC3339, text)
-	return at, err == nil
 }
