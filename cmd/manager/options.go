@@ -33,6 +33,7 @@ func parse(args []string) (*options, error) {
 	var user, group, groups string
 	var database v1alpha1.DatabaseSource
 	var engines engineFlags
+	var nodes nodeFlags
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
 	flags.StringVar(&o.operator.AgentImage, "agent-image", "", "image of the node agent, which runs in every scan pod (required)")
 	flags.StringVar(&user, "run-as-user", "65532", "user id that reads volumes; a Namespace's annotation "+v1alpha1.AnnotationRunAsUser+" overrides it")
@@ -47,6 +48,7 @@ func parse(args []string) (*options, error) {
 	flags.StringVar(&o.profilingAddress, "pprof-bind-address", "", "address of Go's profiles for whoever reaches it, such as localhost:6060; empty: none")
 	addLimits(flags, &o.operator)
 	engines.add(flags)
+	nodes.add(flags)
 	o.log.BindFlags(flags)
 	config.RegisterFlags(flags)
 	if err := flags.Parse(args); err != nil {
@@ -70,5 +72,5 @@ func parse(args []string) (*options, error) {
 	if database.ClaimName != "" {
 		o.operator.Database = &database
 	}
-	return o, errors.Join(checkLimits(&o.operator), engines.configure(&o.operator))
+	return o, errors.Join(checkLimits(&o.operator), engines.configure(&o.operator), nodes.configure(&o.operator))
 }

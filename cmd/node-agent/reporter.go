@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -29,7 +30,8 @@ import (
 const requestTimeout = 15 * time.Second
 
 func reporterCommand() *cobra.Command {
-	var results, state, artifacts, rescan string
+	var results, state, artifacts, rescan, namespace string
+	var nodeWorker int32
 	var claims []string
 	var v reporter.Volume
 	o := reporter.Options{}
@@ -41,10 +43,12 @@ func reporterCommand() *cobra.Command {
 		RunE: failing(func(c *cobra.Command, _ []string) error {
 			o.Artifacts = v1alpha1.ArtifactStore(artifacts)
 			o.Rescan = v1alpha1.RescanPolicy(rescan)
-			o.Namespace, o.Node = os.Getenv("POD_NAMESPACE"), os.Getenv("NODE_NAME")
+			o.Namespace, o.Node = cmp.Or(namespace, os.Getenv("POD_NAMESPACE")), os.Getenv("NODE_NAME")
 			var err error
-			if o.Worker, err = workerIndex(o.Workers); err != nil {
-				return err
+			if o.Worker = nodeWorker; nodeWorker < 0 {
+				if o.Worker, err = workerIndex(o.Workers); err != nil {
+					return err
+				}
 			}
 			for _, claim := range claims {
 				name, rest, _ := strings.Cut(claim, "=")
@@ -74,6 +78,8 @@ func reporterCommand() *cobra.Command {
 	flags.StringVar(&o.ScanName, "scan-name", "", "name of the SIFScan")
 	flags.StringVar(&o.ScanUID, "scan-uid", "", "UID of the SIFScan")
 	flags.StringVar(&o.Run, "run", "", "id of the run")
+	flags.StringVar(&namespace, "namespace", "", "namespace of the SIFScan, where it is not the pod's")
+	flags.Int32Var(&nodeWorker, "node-worker", -1, "worker that this pod is in a scan of nodes, where each has a Job of its own")
 	flags.Int32Var(&o.Workers, "workers", 1, "number of workers that share the targets of the run")
 	flags.StringVar(&o.Job, "job-name", "", "name of the Job, which inventories are named after")
 	flags.StringArrayVar(&claims, "claim", nil, "NAME=UID=SUBPATH of a PersistentVolumeClaim, in the order of the scanner's volumes (repeatable)")

@@ -5,6 +5,7 @@ package sifscan
 
 import (
 	"context"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -73,7 +74,7 @@ func keepReadiness(obj any) (any, error) {
 		Spec: corev1.NodeSpec{Unschedulable: node.Spec.Unschedulable, Taints: node.Spec.Taints},
 	}
 	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
+		if c.Type == corev1.NodeReady || strings.HasPrefix(string(c.Type), soperatorCondition) {
 			c.LastHeartbeatTime, c.Message = metav1.Time{}, ""
 			kept.Status.Conditions = append(kept.Status.Conditions, c)
 		}

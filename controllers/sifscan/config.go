@@ -31,6 +31,8 @@ type OperatorConfig struct {
 	Qscanner *QscannerConfig
 	// Trivy is the program of the engine trivy; nil: the site has none.
 	Trivy *Binary
+	// NodeScans is how running containers are scanned; nil: they are not.
+	NodeScans *NodeScansConfig
 	// Slots limit how many scans are at work at a time.
 	Slots Slots
 	// PriorityClass of scan pods where the SIFScan names none; empty: the cluster's default.

@@ -52,6 +52,8 @@ type Reconciler struct {
 	Clock  clock.PassiveClock
 	Config OperatorConfig
 
+	ledger nodeLedger
+
 	ready sync.Once
 	slots *slots
 	// counting keeps a second look from starting while the first counts what is at work.
@@ -132,6 +134,9 @@ func (r *Reconciler) writeStatus(ctx context.Context, p *pass) error {
 
 // reconcile is the table of contents.
 func (r *Reconciler) reconcile(ctx context.Context, p *pass) (ctrl.Result, error) {
+	if p.scan.Spec.Target.Running != nil {
+		return r.live(ctx, p)
+	}
 	var err error
 	if p.children, err = r.children(ctx, p.scan, p.run); err != nil {
 		return ctrl.Result{}, err

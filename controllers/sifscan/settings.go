@@ -20,6 +20,7 @@ type settings struct {
 	List      *v1alpha1.ListTarget      `json:"list,omitempty"`
 	Directory *v1alpha1.DirectoryTarget `json:"directory,omitempty"`
 	Image     *v1alpha1.ImageTarget     `json:"image,omitempty"`
+	Running   *v1alpha1.RunningTarget   `json:"running,omitempty"`
 
 	ClaimName string                 `json:"claimName,omitempty"`
 	SubPath   string                 `json:"subPath,omitempty"`
@@ -108,6 +109,9 @@ func (s *settings) resolveTarget(t *v1alpha1.Target) {
 		s.Directory.Kind = or(s.Directory.Kind, v1alpha1.DirectoryRootfs)
 	}
 	s.Image = t.Image.DeepCopy()
+	if s.Running = t.Running.DeepCopy(); s.Running != nil {
+		s.Running.PodNamespaces = asSet(s.Running.PodNamespaces)
+	}
 }
 
 // resolveEngine takes over what is the chosen engine's own.

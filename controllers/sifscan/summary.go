@@ -131,7 +131,7 @@ func (s *settings) reportSelectors() []labels.Selector {
 	if len(claims) > 0 {
 		selectors = append(selectors, narrow(selection.In, claims...))
 	}
-	if s.List != nil || s.Image != nil {
+	if s.List != nil || s.Image != nil || s.Running != nil {
 		selectors = append(selectors, narrow(selection.DoesNotExist))
 	}
 	return selectors

@@ -44,7 +44,7 @@ func (s *settings) claims() []targetClaim {
 		return claims
 	case s.Directory != nil:
 		return []targetClaim{{s.Directory.ClaimName, s.Directory.SubPath, "/", "spec.target.directory.claimName"}}
-	case s.Image != nil:
+	case s.Image != nil, s.Running != nil:
 		return nil
 	}
 	return []targetClaim{{s.ClaimName, s.SubPath, s.MountPath, "spec.target.volume.claimName"}}
@@ -141,6 +141,8 @@ func (s *settings) describe() (what, fields string) {
 		return fmt.Sprintf("the list in ConfigMap %s (key %s)", s.List.ConfigMap.Name, s.List.ConfigMap.Key), "the list and spec.target.list.volumes"
 	case s.Directory != nil:
 		return fmt.Sprintf("directory %s of claim %s", printable(s.Directory.Path, maxDetail), s.Directory.ClaimName), "spec.target.directory"
+	case s.Running != nil:
+		return "the selected nodes", "spec.target.running"
 	case s.Image != nil:
 		return "image " + printable(s.Image.Reference, maxDetail), "spec.target.image.reference"
 	}

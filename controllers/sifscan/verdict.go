@@ -27,6 +27,7 @@ var runReasons = []string{
 	v1alpha1.ReasonNoTargets, v1alpha1.ReasonPermissionDenied, v1alpha1.ReasonReportUnavailable,
 	v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonIncomplete, v1alpha1.ReasonBackendUnreachable,
 	v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonTmpTooSmall,
+	v1alpha1.ReasonNoContainers, v1alpha1.ReasonNodePolicyDenies,
 }
 
 // verdictOf reads the scanner's termination message; empty when there is no usable one.

@@ -106,11 +106,17 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 			return err
 		}
 	}
+	if r.Config.NodeScans != nil {
+		if err := r.setupSweeper(mgr); err != nil {
+			return err
+		}
+	}
 	changed := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, completionChanged())
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.SIFScan{}, builder.WithPredicates(changed)).
 		Owns(&batchv1.Job{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.scanOf)).
+		Watches(&batchv1.Job{}, later(nodeJobInterval, r.scanOfNodeJob)).
 		WatchesMetadata(&v1alpha1.ScanInventory{}, later(inventoryInterval, r.scanOf)).
 		WatchesMetadata(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(r.scansOfClaim)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.scansOfNamespace),

@@ -74,7 +74,7 @@ var _ = BeforeSuite(func() {
 	admin, err = client.New(restConfig, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
-	kubectl("apply", "--server-side", "-k", filepath.Join("..", "..", "config", "default"))
+	kubectl("apply", "--server-side", "-k", filepath.Join("..", "..", "config", "node-scans"))
 	awaitPolicies()
 
 	operator = startOperator(nil)
@@ -146,6 +146,7 @@ func startOperator(wrap func(client.WithWatch) client.Client, changes ...func(*s
 		Identity:      sifscan.Identity{User: 65532, Group: 65532},
 		Qscanner:      siteQscanner,
 		PriorityClass: "sifscan-low",
+		NodeScans:     siteNodeScans(),
 	}
 	for _, change := range changes {
 		change(&configuration)

@@ -1,0 +1,107 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// cacheLag is how long a new Job may be missing in the cache until the API server is asked for it.
+const cacheLag = 10 * time.Second
+
+// nodeLedger remembers the Jobs of nodes that were made and that the cache does not show yet. Slots
+// counted on the cache alone would be given away twice.
+type nodeLedger struct {
+	mu      sync.Mutex
+	created map[types.UID]createdJob
+}
+
+type createdJob struct {
+	name string
+	scan types.UID
+	at   time.Time
+}
+
+// nodeShare is how many Jobs a scan may make now, and how many nodes all scans together have at work.
+type nodeShare struct {
+	free, taken int
+	// unseen: the cache does not show all of this scan's Jobs. What it shows decides nothing.
+	unseen bool
+}
+
+// share counts the slots. The caller holds the ledger's lock until it has made its Jobs.
+//
+// No scan takes more than its part of all slots while others are at work.
+func (r *Reconciler) share(ctx context.Context, scan types.UID, now time.Time) (nodeShare, error) {
+	jobs := &batchv1.JobList{}
+	err := r.Client.List(ctx, jobs, client.InNamespace(r.Config.NodeScans.Namespace), client.HasLabels{v1alpha1.LabelScanUID})
+	if err != nil {
+		return nodeShare{}, fmt.Errorf("list Jobs of nodes: %w", err)
+	}
+	taken := map[types.UID]int{scan: 0}
+	for i := range jobs.Items {
+		delete(r.ledger.created, jobs.Items[i].UID)
+		if _, over := endOf(&jobs.Items[i]); !over {
+			taken[types.UID(jobs.Items[i].Labels[v1alpha1.LabelScanUID])]++
+		}
+	}
+	if err := r.forgetDeleted(ctx, now); err != nil {
+		return nodeShare{}, err
+	}
+	for _, job := range r.ledger.created {
+		taken[job.scan]++
+	}
+	return shareOf(r.Config.NodeScans.Slots, scan, taken, r.ledger.created), nil
+}
+
+func shareOf(slots int, scan types.UID, taken map[types.UID]int, created map[types.UID]createdJob) nodeShare {
+	var s nodeShare
+	for _, n := range taken {
+		s.taken += n
+	}
+	part := max(1, slots/len(taken))
+	s.free = max(0, min(slots-s.taken, part-taken[scan]))
+	for _, job := range created {
+		s.unseen = s.unseen || job.scan == scan
+	}
+	return s
+}
+
+// forgetDeleted drops Jobs that came and went between two looks at the cache.
+func (r *Reconciler) forgetDeleted(ctx context.Context, now time.Time) error {
+	for uid, job := range r.ledger.created {
+		if now.Sub(job.at) < cacheLag {
+			continue
+		}
+		there := &metav1.PartialObjectMetadata{}
+		there.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: r.Config.NodeScans.Namespace, Name: job.name}, there)
+		switch {
+		case apierrors.IsNotFound(err), err == nil && there.UID != uid:
+			delete(r.ledger.created, uid)
+		case err != nil:
+			return fmt.Errorf("read Job %s: %w", job.name, err)
+		}
+	}
+	return nil
+}
+
+// made notes a Job that was created.
+func (l *nodeLedger) made(job *batchv1.Job, scan types.UID, now time.Time) {
+	if l.created == nil {
+		l.created = map[types.UID]createdJob{}
+	}
+	l.created[job.UID] = createdJob{job.Name, scan, now}
+}

@@ -1,0 +1,202 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// podPage is how many pods are read at once, of some 10 KiB each.
+const podPage = 200
+
+// notReadyPatience is how long a node may be not ready until nothing is expected of it any more.
+// Kubelet reports every 10 s, and the node controller calls a node not ready after 50 s of silence.
+const notReadyPatience = 2 * time.Minute
+
+// selectNodes returns the nodes that a SIFScan names, sorted by name.
+func (r *Reconciler) selectNodes(ctx context.Context, scan *v1alpha1.SIFScan) ([]plannedNode, error) {
+	t := scan.Spec.Target.Running
+	switch {
+	case t.NodeName != "":
+		return []plannedNode{{Name: t.NodeName}}, nil
+	case t.PodSelector != nil:
+		return r.nodesOfPods(ctx, scan)
+	}
+	list := &corev1.NodeList{}
+	if err := r.Client.List(ctx, list, client.MatchingLabels(t.NodeSelector)); err != nil {
+		return nil, fmt.Errorf("list Nodes: %w", err)
+	}
+	nodes := make([]plannedNode, len(list.Items))
+	for i := range list.Items {
+		nodes[i].Name = list.Items[i].Name
+	}
+	slices.SortFunc(nodes, func(a, b plannedNode) int { return strings.Compare(a.Name, b.Name) })
+	return nodes, nil
+}
+
+// nodesOfPods returns the nodes of the selected pods that run, each with the pods on it.
+func (r *Reconciler) nodesOfPods(ctx context.Context, scan *v1alpha1.SIFScan) ([]plannedNode, error) {
+	t := scan.Spec.Target.Running
+	selector, err := metav1.LabelSelectorAsSelector(t.PodSelector)
+	if err != nil {
+		return nil, &hold{stalled: true, reason: v1alpha1.ReasonInvalidSpec, message: "spec.target.running.podSelector: " + printable(err.Error(), maxDetail)}
+	}
+	namespaces := t.PodNamespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{scan.Namespace}
+	}
+	pods := map[string][]string{}
+	for _, namespace := range namespaces {
+		err := r.eachPod(ctx, func(pod *corev1.Pod) {
+			if pod.Spec.NodeName != "" && pod.Status.Phase == corev1.PodRunning {
+				pods[pod.Spec.NodeName] = append(pods[pod.Spec.NodeName], string(pod.UID))
+			}
+		}, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var nodes []plannedNode
+	for _, name := range slices.Sorted(maps.Keys(pods)) {
+		nodes = append(nodes, plannedNode{Name: name, Pods: asSet(pods[name])})
+	}
+	return nodes, nil
+}
+
+// eachPod calls fn with pods of others, which are in no cache.
+func (r *Reconciler) eachPod(ctx context.Context, fn func(*corev1.Pod), opts ...client.ListOption) error {
+	for next := ""; ; {
+		page := &corev1.PodList{}
+		if err := r.Live.List(ctx, page, append(slices.Clone(opts), client.Limit(podPage), client.Continue(next))...); err != nil {
+			return fmt.Errorf("list pods: %w", err)
+		}
+		for i := range page.Items {
+			fn(&page.Items[i])
+		}
+		if next = page.Continue; next == "" {
+			return nil
+		}
+	}
+}
+
+// What tells of Slurm's nodes. Slinky's slurm-operator marks its slurmd pods (api/v1beta1/well_known.go,
+// internal/builder/labels), Soperator its pods and its Nodes (internal/consts).
+const (
+	slinkyPodCordon    = "nodeset.slinky.slurm.net/pod-cordon"
+	slinkyCluster      = "slinky.slurm.net/cluster"
+	slinkyNodeSet      = "app.kubernetes.io/instance"
+	slinkyConditions   = "SlurmNodeState"
+	soperatorNodeSet   = "slurm.nebius.ai/nodeset"
+	soperatorCluster   = "app.kubernetes.io/instance"
+	soperatorCondition = "SlurmNode"
+)
+
+var (
+	slinkyWorkers    = labels.Set{"app.kubernetes.io/name": "slurmd", "app.kubernetes.io/component": "worker"}
+	soperatorWorkers = labels.Set{"slurm.nebius.ai/worker": "true"}
+)
+
+// slurmDown are the states in which a Slurm node takes no jobs, or is about to go.
+var slurmDown = []string{"Drain", "Down", "Maintenance", "Reboot"}
+
+// workerPods returns the slurmd pods of the cluster by node.
+func (r *Reconciler) workerPods(ctx context.Context) (map[string][]corev1.Pod, error) {
+	pods := map[string][]corev1.Pod{}
+	for _, worker := range []labels.Set{slinkyWorkers, soperatorWorkers} {
+		err := r.eachPod(ctx, func(pod *corev1.Pod) {
+			if pod.Spec.NodeName != "" && !ended(pod) {
+				kept := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Annotations: pod.Annotations}, Status: corev1.PodStatus{Conditions: pod.Status.Conditions}}
+				pods[pod.Spec.NodeName] = append(pods[pod.Spec.NodeName], kept)
+			}
+		}, client.MatchingLabels(worker))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pods, nil
+}
+
+// objection says why no pod is sent to a node; wait where it may be a matter of seconds.
+func objection(name string, node *corev1.Node, workers []corev1.Pod, tolerations []corev1.Toleration, now time.Time) (why cause, wait bool) {
+	if why, wait = absence(name, node, now); why.reason != "" || wait {
+		return why, wait
+	}
+	if why := drained(node, workers); why.reason != "" {
+		return why, false
+	}
+	for i := range node.Spec.Taints {
+		taint := &node.Spec.Taints[i]
+		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(taint, tolerations) {
+			return cause{v1alpha1.ReasonUnschedulable, fmt.Sprintf(
+				"node %s has the taint %s, which this scan does not tolerate: ask the operator's administrator for --node-scans-tolerations",
+				name, printable(taint.ToString(), maxDetail))}, false
+		}
+	}
+	return cause{}, false
+}
+
+// absence says that a node is not there, or does not answer any more.
+func absence(name string, node *corev1.Node, now time.Time) (why cause, wait bool) {
+	if node == nil {
+		return cause{v1alpha1.ReasonNodeGone, fmt.Sprintf("there is no node %s", name)}, false
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type != corev1.NodeReady || c.Status == corev1.ConditionTrue {
+			continue
+		}
+		if now.Sub(c.LastTransitionTime.Time) < notReadyPatience {
+			return cause{}, true
+		}
+		return cause{v1alpha1.ReasonNodeGone, fmt.Sprintf("node %s is not ready since %s", name, c.LastTransitionTime.UTC().Format(time.RFC3339))}, false
+	}
+	return cause{}, false
+}
+
+// drained says that a node is taken out of service, in Kubernetes or in Slurm.
+func drained(node *corev1.Node, workers []corev1.Pod) cause {
+	if node.Spec.Unschedulable {
+		return cause{v1alpha1.ReasonNodeCordoned, fmt.Sprintf("node %[1]s is cordoned: kubectl uncordon %[1]s", node.Name)}
+	}
+	for _, c := range node.Status.Conditions {
+		state, ok := strings.CutPrefix(string(c.Type), soperatorCondition)
+		if ok && c.Status == corev1.ConditionTrue && slices.Contains(slurmDown, state) {
+			return cause{v1alpha1.ReasonNodeCordoned, fmt.Sprintf("Slurm has taken node %s out of service (its condition %s)", node.Name, c.Type)}
+		}
+	}
+	for i := range workers {
+		pod := &workers[i]
+		if pod.Annotations[slinkyPodCordon] == "true" {
+			return cause{v1alpha1.ReasonNodeCordoned, fmt.Sprintf("the slurmd pod %s on node %s is cordoned (%s)", pod.Name, node.Name, slinkyPodCordon)}
+		}
+		for _, c := range pod.Status.Conditions {
+			state, ok := strings.CutPrefix(string(c.Type), slinkyConditions)
+			if ok && c.Status == corev1.ConditionTrue && slices.Contains(slurmDown, state) {
+				return cause{v1alpha1.ReasonNodeCordoned, fmt.Sprintf("Slurm has taken node %s out of service (condition %s of pod %s)", node.Name, c.Type, pod.Name)}
+			}
+		}
+	}
+	return cause{}
+}
+
+func tolerated(taint *corev1.Taint, tolerations []corev1.Toleration) bool {
+	for i := range tolerations {
+		if tolerations[i].ToleratesTaint(klog.Background(), taint, false) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,280 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+const (
+	openerContainer = "opener"
+	openerVolume    = "opener"
+	openerDir       = "/opener"
+	openerSocket    = openerDir + "/opener.sock"
+)
+
+// nobody runs scanner and reporter on nodes: what they read comes through the opener, so no
+// identity of a namespace is needed.
+const nobody = 65532
+
+// listBackoff is how many pods may die that list a node's containers.
+const listBackoff = 2
+
+// nodePatience is how long a node is waited for that has no room for the pod, or cannot start it.
+const nodePatience = 15 * time.Minute
+
+// listDeadline is the longest that the list of a node's containers may take. Discovery among
+// thousands of processes takes seconds; most of this is for a pod that waits.
+const listDeadline = 2 * nodePatience
+
+// Limits on nodes, where users' jobs have the right of way. All requests are zero: what is not
+// reserved cannot make a node full, and the kernel ends these pods first when memory is short.
+var (
+	listLimits = corev1.ResourceList{
+		corev1.ResourceCPU:    resource.MustParse("500m"),
+		corev1.ResourceMemory: resource.MustParse("256Mi"),
+	}
+	readCPU = resource.MustParse("1")
+	// DefaultNodeMemory is the memory limit of a scanner that reads images.
+	DefaultNodeMemory = resource.MustParse("2Gi")
+)
+
+// socketLimit is for a socket.
+var socketLimit = resource.MustParse("1Mi")
+
+// nodeWork is one Job's work on one node.
+type nodeWork struct {
+	// name of the Job.
+	name string
+	node string
+	// worker is the node's position in the run's list of nodes.
+	worker int32
+	// pods are the UIDs of those that containers must be in to be shown; nil: no matter where.
+	pods []string
+	// keys of the images to read; nil: list only.
+	keys []string
+}
+
+// nodeJob returns the Job of a node. It has no owner, which would have to be in its own namespace:
+// the labels say whose it is.
+func (in JobInputs) nodeJob(w nodeWork) *batchv1.Job {
+	job := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:   in.Config.NodeScans.Namespace,
+			Name:        w.name,
+			Labels:      in.nodeLabels(w),
+			Annotations: map[string]string{v1alpha1.AnnotationNode: w.node},
+		},
+		Spec: batchv1.JobSpec{
+			BackoffLimit:          ptr.To[int32](listBackoff),
+			ActiveDeadlineSeconds: ptr.To(int64(listDeadline.Seconds())),
+			// Two pods of one worker would write one inventory.
+			PodReplacementPolicy: ptr.To(batchv1.Failed),
+			PodFailurePolicy:     podFailures(),
+			Template:             in.nodePod(w),
+		},
+	}
+	if len(w.keys) > 0 {
+		s := resolve(&in.Scan.Spec)
+		job.Annotations[annotationImageKeys] = strings.Join(w.keys, ",")
+		job.Spec.BackoffLimit = ptr.To[int32](backoffLimit)
+		job.Spec.ActiveDeadlineSeconds = ptr.To(int64((listDeadline + time.Duration(len(w.keys))*s.Timeout).Seconds()))
+	}
+	return job
+}
+
+// podFailures are the deaths of a pod that are nobody's fault, and the one that every other pod would die.
+func podFailures() *batchv1.PodFailurePolicy {
+	return &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
+		Action: batchv1.PodFailurePolicyActionIgnore,
+		OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+		}},
+	}, {
+		Action: batchv1.PodFailurePolicyActionFailJob,
+		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+			ContainerName: ptr.To(scannerContainer),
+			Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
+			Values:        []int32{exitUsage},
+		},
+	}}}
+}
+
+func (in JobInputs) nodeLabels(w nodeWork) map[string]string {
+	labels := in.labels()
+	labels[v1alpha1.LabelScanNamespace] = in.Scan.Namespace
+	labels[v1alpha1.LabelWorker] = strconv.Itoa(int(w.worker))
+	return labels
+}
+
+// nodePod is split in three: the opener sees the node's processes and hands over descriptors of
+// images, the scanner reads them and holds neither token nor capability, the reporter holds the token.
+func (in JobInputs) nodePod(w nodeWork) corev1.PodTemplateSpec {
+	config := in.Config.NodeScans
+	parts := in.reading(w)
+	tolerations, _ := config.tolerations(in.Scan.Spec.Scheduling.Tolerations) // refused before, if at all
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{
+			Labels:      in.nodeLabels(w),
+			Annotations: map[string]string{v1alpha1.AnnotationNode: w.node},
+		},
+		Spec: corev1.PodSpec{
+			HostPID:                       true,
+			RestartPolicy:                 corev1.RestartPolicyNever,
+			ServiceAccountName:            nodeAccount(in.Scan.UID, in.Run),
+			AutomountServiceAccountToken:  ptr.To(false),
+			EnableServiceLinks:            ptr.To(false),
+			TerminationGracePeriodSeconds: ptr.To[int64](gracePeriod),
+			SecurityContext: &corev1.PodSecurityContext{
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			Affinity:          onNode(w.node),
+			Tolerations:       tolerations,
+			PriorityClassName: in.Config.PriorityClass,
+			Volumes: append(parts.volumes, append(handover(), corev1.Volume{
+				Name: openerVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &socketLimit}},
+			})...),
+			InitContainers: append(parts.before, in.opener(w), in.nodeReporter(w)),
+			Containers:     []corev1.Container{in.nodeScanner(w, parts)},
+		},
+	}
+}
+
+// onNode leaves the scheduler one node to choose. spec.nodeName would go past it, and past every limit it keeps.
+func onNode(node string) *corev1.Affinity {
+	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+			MatchFields: []corev1.NodeSelectorRequirement{{
+				Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node},
+			}},
+		}}},
+	}}
+}
+
+// reading is what a pod needs that reads images, and one that lists containers does not.
+func (in JobInputs) reading(w nodeWork) part {
+	if len(w.keys) == 0 {
+		return part{}
+	}
+	return join(in.engine(), in.tmp())
+}
+
+// opener is a native sidecar: kubelet starts it before the scanner. Processes of others are seen by
+// root with SYS_PTRACE and DAC_READ_SEARCH, and by nobody with less: capabilities without uid 0 are
+// lost when a pod's container starts.
+func (in JobInputs) opener(w nodeWork) corev1.Container {
+	config := in.Config.NodeScans
+	security := containerSecurity()
+	security.RunAsUser, security.RunAsGroup = ptr.To[int64](0), ptr.To[int64](0)
+	security.Capabilities.Add = []corev1.Capability{"SYS_PTRACE", "DAC_READ_SEARCH"}
+	security.AppArmorProfile = appArmor(config.AppArmorProfile)
+	security.SELinuxOptions = config.SELinuxOptions.DeepCopy()
+	args := []string{"opener", "--socket=" + openerSocket}
+	for _, uid := range w.pods {
+		args = append(args, "--pod-uid="+uid)
+	}
+	return corev1.Container{
+		Name:            openerContainer,
+		Image:           in.Config.AgentImage,
+		ImagePullPolicy: corev1.PullIfNotPresent,
+		RestartPolicy:   ptr.To(corev1.ContainerRestartPolicyAlways),
+		Args:            args,
+		Env:             goEnv(listLimits),
+		Resources:       unreserved(listLimits),
+		SecurityContext: security,
+		VolumeMounts:    []corev1.VolumeMount{{Name: openerVolume, MountPath: openerDir}},
+	}
+}
+
+func appArmor(profile string) *corev1.AppArmorProfile {
+	switch name, local := strings.CutPrefix(profile, appArmorLocalhost); {
+	case local:
+		return &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeLocalhost, LocalhostProfile: &name}
+	case profile == appArmorUnconfined:
+		return &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined}
+	}
+	return nil
+}
+
+// unprivileged is the security of a node pod's other containers.
+func unprivileged() *corev1.SecurityContext {
+	security := containerSecurity()
+	security.RunAsNonRoot = ptr.To(true)
+	security.RunAsUser, security.RunAsGroup = ptr.To[int64](nobody), ptr.To[int64](nobody)
+	return security
+}
+
+// nodeReporter writes into the SIFScan's namespace, not its own.
+func (in JobInputs) nodeReporter(w nodeWork) corev1.Container {
+	c := in.reporter()
+	c.Args = append(c.Args, "--namespace="+in.Scan.Namespace, "--node-worker="+strconv.Itoa(int(w.worker)))
+	c.Resources = unreserved(c.Resources.Limits)
+	c.SecurityContext = unprivileged()
+	return c
+}
+
+// nodeScanner reads what the opener hands over.
+func (in JobInputs) nodeScanner(w nodeWork, parts part) corev1.Container {
+	limits := listLimits.DeepCopy()
+	if len(w.keys) > 0 {
+		limits[corev1.ResourceCPU], limits[corev1.ResourceMemory] = readCPU, in.Config.NodeScans.MemoryLimit
+	}
+	args := append([]string{"scan", "--opener=" + openerSocket, "--node=" + w.node}, in.running(w)...)
+	args = append(args, parts.args...)
+	return corev1.Container{
+		Name:            scannerContainer,
+		Image:           in.Config.AgentImage,
+		ImagePullPolicy: corev1.PullIfNotPresent,
+		Args:            append(args, "--results-dir="+resultsDir, "--state-dir="+stateDir, "--"),
+		Env:             append(goEnv(limits), parts.env...),
+		Resources:       unreserved(limits),
+		SecurityContext: unprivileged(),
+		VolumeMounts: append(parts.mounts,
+			corev1.VolumeMount{Name: openerVolume, MountPath: openerDir, ReadOnly: true},
+			corev1.VolumeMount{Name: resultsVolume, MountPath: resultsDir},
+			corev1.VolumeMount{Name: stateVolume, MountPath: stateDir, ReadOnly: true}),
+	}
+}
+
+// running says which containers of the node, and whether their images are read.
+func (in JobInputs) running(w nodeWork) []string {
+	t := in.Scan.Spec.Target.Running
+	var args []string
+	if len(w.keys) == 0 {
+		args = append(args, "--list-only")
+	}
+	if t.PID != 0 {
+		args = append(args, "--pid="+strconv.Itoa(int(t.PID)))
+	}
+	if t.ImagePattern != "" {
+		args = append(args, "--image-pattern="+literal(t.ImagePattern))
+	}
+	if t.SlurmJobID != "" {
+		args = append(args, "--slurm-job="+t.SlurmJobID)
+	}
+	for _, key := range w.keys {
+		args = append(args, "--image-key="+key)
+	}
+	return args
+}
+
+// unreserved are limits without requests. Zeros are written out: where they are missing, the API
+// server requests the limits.
+func unreserved(limits corev1.ResourceList) corev1.ResourceRequirements {
+	requests := corev1.ResourceList{}
+	for name := range limits {
+		requests[name] = resource.Quantity{}
+	}
+	return corev1.ResourceRequirements{Limits: limits.DeepCopy(), Requests: requests}
+}

@@ -1,0 +1,179 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// sweepInterval is how often what node scans left is looked for without an event. An event can get
+// lost while no operator runs; that is what the look at the start is for.
+const sweepInterval = 10 * time.Minute
+
+// sweeper removes what runs on nodes left in the namespace of node scans, where owner references of
+// a SIFScan do not reach: Jobs and accounts of SIFScans that are gone, or ask for another run.
+type sweeper struct{ *Reconciler }
+
+// setupSweeper registers the sweeper. Its requests name a SIFScan by namespace and UID: a deleted one
+// is known by nothing else.
+func (r *Reconciler) setupSweeper(mgr ctrl.Manager) error {
+	s := sweeper{r}
+	byUID := func(_ context.Context, o client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: string(o.GetUID())}}}
+	}
+	byLabel := func(_ context.Context, o client.Object) []reconcile.Request {
+		if o.GetNamespace() != r.Config.NodeScans.Namespace {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: scanLabels(o)}}
+	}
+	changed := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+	err := ctrl.NewControllerManagedBy(mgr).Named("node-scan-sweeper").
+		Watches(&v1alpha1.SIFScan{}, handler.EnqueueRequestsFromMapFunc(byUID), builder.WithPredicates(changed)).
+		Watches(&batchv1.Job{}, handler.EnqueueRequestsFromMapFunc(byLabel), builder.WithPredicates(onlyCreated())).
+		Complete(reconcile.Func(s.sweepOne))
+	if err != nil {
+		return err
+	}
+	return mgr.Add(manager.RunnableFunc(s.run))
+}
+
+// onlyCreated lets through a Job that a look at a SIFScan made while that was deleted.
+func onlyCreated() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc: func(event.UpdateEvent) bool { return false },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+	}
+}
+
+// scanLabels are the namespace and the UID of the SIFScan that an object of a node scan is of.
+func scanLabels(o client.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: o.GetLabels()[v1alpha1.LabelScanNamespace], Name: o.GetLabels()[v1alpha1.LabelScanUID]}
+}
+
+// scanOfNodeJob finds the SIFScan that a Job in the namespace of node scans is of.
+func (r *Reconciler) scanOfNodeJob(ctx context.Context, o client.Object) []reconcile.Request {
+	if r.Config.NodeScans == nil || o.GetNamespace() != r.Config.NodeScans.Namespace {
+		return nil
+	}
+	key := scanLabels(o)
+	return r.requests(ctx, client.InNamespace(key.Namespace), client.MatchingFields{indexUID: key.Name})
+}
+
+// run sweeps at the start, and from time to time.
+func (s sweeper) run(ctx context.Context) error {
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		if err := s.sweep(ctx, types.NamespacedName{}); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "what node scans left is looked for again later")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s sweeper) sweepOne(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	return reconcile.Result{}, s.sweep(ctx, req.NamespacedName)
+}
+
+// sweep removes what nobody wants any more: of one SIFScan, or of all.
+func (s sweeper) sweep(ctx context.Context, only types.NamespacedName) error {
+	ours := []client.ListOption{client.InNamespace(s.Config.NodeScans.Namespace), client.HasLabels{v1alpha1.LabelScanUID}}
+	if only.Name != "" {
+		ours[1] = client.MatchingLabels{v1alpha1.LabelScanUID: only.Name}
+	}
+	jobs, accounts := &batchv1.JobList{}, &metav1.PartialObjectMetadataList{}
+	if err := s.Client.List(ctx, jobs, ours...); err != nil {
+		return fmt.Errorf("list Jobs of nodes: %w", err)
+	}
+	accounts.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccountList"))
+	if err := s.Live.List(ctx, accounts, ours...); err != nil {
+		return fmt.Errorf("list ServiceAccounts of node scans: %w", err)
+	}
+	wanted := wantedRuns{}
+	for i := range jobs.Items {
+		job := &jobs.Items[i]
+		if ok, err := s.wanted(ctx, wanted, job); err != nil {
+			return err
+		} else if !ok {
+			if err := s.deleteJob(ctx, job); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range accounts.Items {
+		account := &accounts.Items[i]
+		if ok, err := s.wanted(ctx, wanted, account); err != nil {
+			return err
+		} else if !ok {
+			if err := s.revoke(ctx, scanLabels(account).Namespace, account.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// wantedRuns are the runs that SIFScans ask for, by SIFScan; empty where there is none.
+type wantedRuns map[types.NamespacedName]string
+
+// wanted reports whether an object is of a run that its SIFScan asks for.
+func (s sweeper) wanted(ctx context.Context, runs wantedRuns, o client.Object) (bool, error) {
+	key := scanLabels(o)
+	if _, known := runs[key]; !known {
+		scan, err := s.byUID(ctx, key)
+		if err != nil {
+			return false, err
+		}
+		runs[key] = ""
+		if scan != nil && scan.DeletionTimestamp.IsZero() && scan.Spec.Target.Running != nil {
+			runs[key] = RunID(scan)
+		}
+	}
+	return runs[key] != "" && runs[key] == o.GetLabels()[v1alpha1.LabelRun], nil
+}
+
+// byUID returns a SIFScan, nil where there is none. What the cache does not have is asked of the API
+// server: deleting the work of a SIFScan that exists would start it again.
+func (s sweeper) byUID(ctx context.Context, key types.NamespacedName) (*v1alpha1.SIFScan, error) {
+	cached := &v1alpha1.SIFScanList{}
+	err := s.Client.List(ctx, cached, client.InNamespace(key.Namespace), client.MatchingFields{indexUID: key.Name})
+	if err != nil {
+		return nil, fmt.Errorf("find SIFScan %s: %w", key, err)
+	}
+	if len(cached.Items) > 0 {
+		return &cached.Items[0], nil
+	}
+	live := &v1alpha1.SIFScanList{}
+	if err := s.Live.List(ctx, live, client.InNamespace(key.Namespace)); err != nil {
+		return nil, fmt.Errorf("list SIFScans: %w", err)
+	}
+	for i := range live.Items {
+		if string(live.Items[i].UID) == key.Name {
+			return &live.Items[i], nil
+		}
+	}
+	return nil, nil
+}
