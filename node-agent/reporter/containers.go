@@ -33,10 +33,20 @@ func (in *inventory) container(said *v1alpha1.InventoryContainer) {
 }
 
 func (in *inventory) addContainer(c *v1alpha1.InventoryContainer) {
+	o := occurrenceOf(c)
+	if at, ok := in.index[o]; ok {
+		if before := in.items[at].container; c.Pod != nil && before.Pod != nil && c.Pod.Name == "" {
+			c.Pod = before.Pod // named by the controller meanwhile
+		}
+	}
 	body, err := json.Marshal(c)
 	if err != nil {
 		return
 	}
+	in.add(o, item{container: c}, len(body))
+}
+
+func occurrenceOf(c *v1alpha1.InventoryContainer) occurrence {
 	o := occurrence{key: c.Key, image: c.Image, user: c.User, mode: c.Mode, writable: c.Writable}
 	if c.Slurm != nil {
 		o.slurm = *c.Slurm
@@ -45,7 +55,7 @@ func (in *inventory) addContainer(c *v1alpha1.InventoryContainer) {
 	if c.Pod != nil {
 		o.pod = c.Pod.UID
 	}
-	in.add(o, item{container: c}, len(body))
+	return o
 }
 
 var (

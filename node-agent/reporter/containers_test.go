@@ -50,6 +50,19 @@ func TestAContainerThatWasScannedTakesThePlaceOfTheOneThatWasListed(t *testing.T
 	}
 }
 
+func TestAPodThatTheControllerNamedKeepsItsName(t *testing.T) {
+	in := newInventory(options())
+	in.container(alive("1"))
+	stored := in.object(0)
+	stored.Containers[0].Pod.Name, stored.Containers[0].Pod.Namespace = "slurmd-0", "slurm"
+	next := newInventory(options())
+	next.resume(stored)
+	next.container(alive("1"))
+	if got := next.object(0).Containers; len(got) != 1 || got[0].Pod.Name != "slurmd-0" || got[0].Pod.Namespace != "slurm" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestWhatAScannerSaysOfAContainerIsCutToWhatTheAPITakes(t *testing.T) {
 	said := alive("\x1b[31m" + strings.Repeat("9", 1000))
 	said.Key, said.Report, said.Mode, said.Coverage = "v1-../x", "other", "daemon", "clean"
