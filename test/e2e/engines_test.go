@@ -65,7 +65,7 @@ var _ = Describe("An engine that the site supplies", func() {
 			Expect(reportOf(scan, path)).To(matches, path)
 		}
 		Expect(meta.FindStatusCondition(scan.Status.Conditions, v1alpha1.ConditionPolicyPassed).Message).To(
-			ContainSubstring("the platform's policy denies 1 image: "+mountPath+"/denied.sif"))
+			ContainSubstring("the platform's policy denies 1 image: " + mountPath + "/denied.sif"))
 		Expect(podsOf(scan)).To(HaveExactElements(HaveField("Status.Phase", corev1.PodSucceeded)), "no image took the pod with it")
 
 		logs, err := tryKubectl("", "-n", s.namespace, "logs", podsOf(scan)[0].Name, "--all-containers")
