@@ -215,7 +215,7 @@ func (r *Reconciler) giveOut(ctx context.Context, p *pass, work []nodeWork) (que
 	if len(work) == 0 {
 		return 0, nil
 	}
-	in := JobInputs{Scan: p.scan, Run: p.run, Config: r.Config}
+	in := JobInputs{Scan: p.scan, Run: p.run, Workers: 1, Config: r.Config}
 	if in.Database, err = r.shared(ctx, r.Config.NodeScans.Namespace, r.Config.Database); err != nil {
 		return 0, err
 	}

@@ -279,7 +279,7 @@ func TestInventoriesAreNotBelieved(t *testing.T) {
 }
 
 func TestJobsThatAreNotOfThePlanAreNobodys(t *testing.T) {
-	in := JobInputs{Scan: makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj(), Run: "v1-1", Config: nodeConfig()}
+	in := JobInputs{Scan: makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj(), Run: "v1-1", Workers: 1, Config: nodeConfig()}
 	listing := in.nodeJob(nodeWork{name: "list", node: "n1", worker: 0})
 	reading := in.nodeJob(nodeWork{name: "read", node: "n1", worker: 0, keys: []string{key("a")}})
 	other := in.nodeJob(nodeWork{name: "other", node: "elsewhere", worker: 0})

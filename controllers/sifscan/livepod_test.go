@@ -57,7 +57,7 @@ func TestJobsOfNodes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			scan := tc.scan.obj()
-			in := JobInputs{Scan: scan, Run: RunID(scan), Config: tc.config, Database: tc.config.Database}
+			in := JobInputs{Scan: scan, Run: RunID(scan), Workers: 1, Config: tc.config, Database: tc.config.Database}
 			compareWithGolden(t, tc.golden, in.nodeJob(tc.work))
 			if diff := cmp.Diff(tc.scan.obj(), scan); diff != "" {
 				t.Errorf("its input changed:\n%s", diff)
@@ -71,7 +71,7 @@ func TestEveryNodePod(t *testing.T) {
 	scan := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
 	for name, keys := range map[string][]string{"listing": nil, "reading": {key("a")}} {
 		t.Run(name, func(t *testing.T) {
-			in := JobInputs{Scan: scan, Run: RunID(scan), Config: nodeConfig()}
+			in := JobInputs{Scan: scan, Run: RunID(scan), Workers: 1, Config: nodeConfig()}
 			job := in.nodeJob(nodeWork{name: "x", node: "n1", keys: keys})
 			pod := job.Spec.Template.Spec
 			opener, reporter, scanner := pod.InitContainers[0], pod.InitContainers[1], pod.Containers[0]
