@@ -5,13 +5,16 @@ package reporter
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +22,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/plan"
 	agent "github.com/sifscan/sifscan-operator/node-agent/reporter"
 )
 
@@ -167,6 +171,55 @@ var _ = Describe("Workers that share a run", func() {
 		Expect(err).To(And(MatchError(handover.ErrPlanRefused), MatchError(ContainSubstring(v1alpha1.AnnotationRescanAt))))
 		Expect(end()).To(Succeed())
 		Expect(p.opened).To(BeEmpty())
+	})
+
+	It("share a list that takes several objects, and none of which one object is gone", func() {
+		s := newSite()
+		random := rand.New(rand.NewPCG(1, 2))
+		list := make([]plan.Item, 20_000)
+		for i := range list {
+			name := make([]byte, 40)
+			for n := range name {
+				name[n] = byte(random.Uint32()) | 1 // hardly any of it is text
+			}
+			list[i] = plan.Item{Kind: plan.Image, Path: string(name), Size: random.Int64()}
+		}
+		first := s.worker(0, 2)
+		end := first.start(s.account())
+		hand, err := handover.OpenScanner(first.results, first.state)
+		Expect(err).NotTo(HaveOccurred())
+		waiting, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		frozen, err := hand.Freeze(waiting, list)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(cmp.Diff(list, frozen)).To(BeEmpty())
+		Expect(errors.Join(hand.Close(), end())).To(Succeed())
+		objects := &v1alpha1.ScanInventoryList{}
+		Expect(admin.List(ctx, objects, client.InNamespace(s.namespace), client.HasLabels{v1alpha1.LabelPlan})).To(Succeed())
+		Expect(len(objects.Items)).To(BeNumerically(">", 1))
+
+		read := func() ([]plan.Item, error) {
+			p := s.worker(1, 2)
+			end := p.start(s.account())
+			hand, err := handover.OpenScanner(p.results, p.state)
+			Expect(err).NotTo(HaveOccurred())
+			_, err = hand.Known(waiting)
+			Expect(err).NotTo(HaveOccurred())
+			items, _, err := hand.Plan()
+			Expect(errors.Join(hand.Close(), end())).To(Succeed())
+			return items, err
+		}
+		items, err := read()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(cmp.Diff(list, items)).To(BeEmpty())
+		for i := range objects.Items {
+			if part := &objects.Items[i]; part.Annotations[v1alpha1.AnnotationPlanned] == "" {
+				Expect(admin.Delete(ctx, part)).To(Succeed())
+				break
+			}
+		}
+		_, err = read()
+		Expect(err).To(And(MatchError(handover.ErrPlanRefused), MatchError(ContainSubstring("is missing"))))
 	})
 
 	It("are told when the list does not come from this SIFScan", func() {
