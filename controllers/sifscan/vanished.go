@@ -200,11 +200,12 @@ func newSight() *sight {
 	return &sight{paths: map[string]bool{}, listed: map[string]bool{}, blind: map[string]bool{}}
 }
 
+// ask adds a path, before anything is seen.
 func (s *sight) ask(inside string) {
 	s.paths[inside] = false
 	s.listed[path.Dir(inside)] = false
 	for dir := path.Dir(inside); ; dir = path.Dir(dir) {
-		s.blind[dir] = s.blind[dir]
+		s.blind[dir] = false
 		if dir == "." {
 			return
 		}
