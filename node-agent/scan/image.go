@@ -71,6 +71,8 @@ type Result struct {
 	Excess string
 	// Identity of the file when it was scanned; empty unless the outcome is scanned.
 	Identity string
+	// content is how much of a live image itself was read, whatever layers containers have over it; empty where that is the report's coverage.
+	content string
 	// engine is what the engine said, until the documents are made of it.
 	engine *engine.Result
 }

@@ -121,8 +121,6 @@ type liveImage struct {
 	// named names the file for its report: one that nobody can identify, by its container.
 	named  string
 	groups []*Group
-	// covered is how much of the image itself was read, whatever layers some containers have over it.
-	covered string
 }
 
 // maxName bounds the name of a live image in the inventory.
@@ -216,9 +214,6 @@ func (r *run) alive(at Place, coverage string) error {
 	image := r.live[at.Name]
 	if image == nil {
 		return nil
-	}
-	if image.covered != "" {
-		coverage = image.covered
 	}
 	var groups []*Group
 	for _, g := range image.groups {

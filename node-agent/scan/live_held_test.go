@@ -8,7 +8,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"testing"
+	"time"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/opener"
 )
 
 // counting counts reads.
@@ -56,5 +61,31 @@ func TestAReadThatIsNeverAnsweredEndsWithTheScan(t *testing.T) {
 	h := &heldFile{file: silent{never}, ctx: ctx}
 	if _, err := h.ReadAt(make([]byte, 1), 0); !errors.Is(err, ended) {
 		t.Errorf("%v", err)
+	}
+}
+
+// mute never answers either.
+type mute struct{ silent }
+
+func (m mute) List(context.Context) (*opener.Listing, error) { return nil, nil }
+func (m mute) Close() error                                  { return nil }
+func (m mute) Take(context.Context, string, opener.What) (*os.File, error) {
+	<-m.until
+	return nil, &opener.Error{Code: opener.Vanished}
+}
+
+func TestAFileSystemThatNeverAnswersHoldsOneImageUpAndNotTheRun(t *testing.T) {
+	never := make(chan struct{})
+	defer close(never)
+	defer func(d time.Duration) { grace = d }(grace)
+	grace = time.Millisecond
+	image := &liveImage{from: &Live{Opener: mute{silent{never}}}, groups: []*Group{{members: make([]opener.Container, 1)}}}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errTimeout)
+	r := &Result{}
+	err := image.scan(ctx, &Scanner{}, r)
+	r.fail(ctx, err, time.Minute)
+	if o := r.Report.Outcome; o.Reason != v1alpha1.ReasonDeadlineExceeded || o.Coverage != v1alpha1.CoverageUnreachable {
+		t.Errorf("%+v", o)
 	}
 }

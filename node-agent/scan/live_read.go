@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
@@ -56,9 +57,33 @@ func vanished(err error) bool {
 // maxTries is how many ranks are tried while one after the other ends.
 const maxTries = 8
 
-// scan reads the image once, from the first of its containers that is still there.
+// grace is how long a scan may go on after its time is up. Longer goes on only what waits for a file system. Tests wait less.
+var grace = 10 * time.Second
+
+// scan reads the image, and does not wait for a file system that never answers: a user can serve one, and no system call
+// on it ends before he likes.
 func (t *liveImage) scan(ctx context.Context, s *Scanner, r *Result) error {
 	r.Report.RunningExamples = t.examples(r.Report.ObservedAt)
+	own := *r // what is waited for no more must not be written to
+	done := make(chan error, 1)
+	go func() { done <- s.guard(&own, func() error { return t.read(ctx, s, &own) }) }()
+	var late <-chan time.Time
+	ended := ctx.Done()
+	for {
+		select {
+		case err := <-done:
+			*r = own
+			return err
+		case <-ended:
+			ended, late = nil, time.After(grace)
+		case <-late:
+			return unread(&opener.Error{Code: opener.Silent, Message: "the file system of the container does not answer"})
+		}
+	}
+}
+
+// read reads the image once, from the first of its containers that is still there.
+func (t *liveImage) read(ctx context.Context, s *Scanner, r *Result) error {
 	var err error
 	tries := 0
 	for _, g := range t.groups {
@@ -132,6 +157,7 @@ func (t *liveImage) scanRoot(ctx context.Context, s *Scanner, r *Result, c *open
 	defer img.Close()
 	if r.Report.Image == nil {
 		describe(&r.Report, img.Info())
+		owned(&r.Report.Target, dir)
 	}
 	as := opened{Image: img}
 	if e, ok := s.Engine.(engine.Executed); ok && e.NeedsDirectory() {
@@ -142,6 +168,14 @@ func (t *liveImage) scanRoot(ctx context.Context, s *Scanner, r *Result, c *open
 		defer release()
 	}
 	return t.conclude(s, r, c, s.read(ctx, as, r), img.Denied())
+}
+
+// owned says whose a sandbox is: nothing told before its directory was opened.
+func owned(t *v1alpha1.ReportTarget, dir *os.File) {
+	var st unix.Stat_t
+	if unix.Fstat(int(dir.Fd()), &st) == nil {
+		t.UID, t.GID, t.Mode = int64(st.Uid), int64(st.Gid), fmt.Sprintf("%04o", st.Mode&^unix.S_IFMT)
+	}
 }
 
 // conclude says how much of a container was read, and identifies what was.
@@ -155,7 +189,7 @@ func (t *liveImage) conclude(s *Scanner, r *Result, c *opener.Container, err err
 	if denied > 0 {
 		r.partial(fmt.Sprintf("%d accesses to the container's files were denied to the scan's user", denied))
 	}
-	t.covered = r.Report.Outcome.Coverage
+	r.content = r.Report.Outcome.Coverage
 	for _, g := range t.groups {
 		if g.Writable && c.Source != "directory" {
 			r.partial("what containers wrote into their own layers over the image was not read")

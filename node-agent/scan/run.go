@@ -241,7 +241,7 @@ func (r *run) deliver(ctx context.Context, result *Result) error {
 	if err := r.sink.Deliver(ctx, result); err != nil {
 		return err
 	}
-	return r.alive(result.Place, result.Report.Outcome.Coverage)
+	return r.alive(result.Place, cmp.Or(result.content, result.Report.Outcome.Coverage))
 }
 
 func (r *run) tally(o v1alpha1.EntryOutcome) { r.count[o]++ }
