@@ -28,6 +28,7 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (ctrl.Result, error) 
 	case !over:
 		until, limited := deadlineOf(&p.scan.Spec, p.current)
 		if limited && !p.now.Before(until) {
+			cover(p.scan, t, p.now)
 			p.giveUp(t)
 			return ctrl.Result{}, nil
 		}

@@ -158,6 +158,7 @@ func (p *pass) abandon(t *tally) {
 	if !known {
 		why = cause{v1alpha1.ReasonReportUnavailable, "no pod is left to say why"}
 	}
+	cover(p.scan, t, p.now)
 	stalled(why.reason, fmt.Sprintf("worker 0, which lists the images for all %d workers, gave up: %s; %s", t.workers, why.message, again)).apply(p.scan, p.now)
 	p.scan.Status.CompletionTime = ptr.To(metav1.NewTime(p.now))
 }
