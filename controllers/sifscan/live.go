@@ -221,7 +221,7 @@ func (r *Reconciler) giveOut(ctx context.Context, p *pass, work []nodeWork) (que
 	}
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	share, err := r.share(ctx, p.scan.UID, p.now)
+	share, err := r.share(ctx, p.scan, p.now)
 	if err != nil {
 		return 0, err
 	}

@@ -147,19 +147,22 @@ func TestNodeScansConfigIsChecked(t *testing.T) {
 
 func TestSlotsAreSharedAmongScans(t *testing.T) {
 	for name, tc := range map[string]struct {
+		most    int32
 		taken   map[types.UID]int
 		created map[types.UID]createdJob
 		want    nodeShare
 	}{
-		"alone, a scan takes all":                     {map[types.UID]int{"me": 0}, nil, nodeShare{free: 50}},
-		"what it has counts":                          {map[types.UID]int{"me": 30}, nil, nodeShare{free: 20, taken: 30}},
-		"beside another it takes its half":            {map[types.UID]int{"me": 0, "b": 20}, nil, nodeShare{free: 25, taken: 20}},
-		"and waits for what the other has too much":   {map[types.UID]int{"me": 0, "b": 45}, nil, nodeShare{free: 5, taken: 45}},
-		"full is full":                                {map[types.UID]int{"me": 0, "b": 50}, nil, nodeShare{taken: 50}},
-		"more at work than slots (fewer than before)": {map[types.UID]int{"me": 60}, nil, nodeShare{taken: 60}},
-		"a Job that the cache does not show is seen":  {map[types.UID]int{"me": 1}, map[types.UID]createdJob{"j": {scan: "me"}}, nodeShare{free: 49, taken: 1, unseen: true}},
+		"alone, a scan takes all":                     {1, map[types.UID]int{"me": 0}, nil, nodeShare{free: 50}},
+		"what it has counts":                          {1, map[types.UID]int{"me": 30}, nil, nodeShare{free: 20, taken: 30}},
+		"beside another it takes its half":            {1, map[types.UID]int{"me": 0, "b": 20}, nil, nodeShare{free: 25, taken: 20}},
+		"and waits for what the other has too much":   {1, map[types.UID]int{"me": 0, "b": 45}, nil, nodeShare{free: 5, taken: 45}},
+		"a scan that asks for fewer takes fewer":      {8, map[types.UID]int{"me": 3}, nil, nodeShare{free: 5, taken: 3}},
+		"and never more than all":                     {64, map[types.UID]int{"me": 3}, nil, nodeShare{free: 47, taken: 3}},
+		"full is full":                                {1, map[types.UID]int{"me": 0, "b": 50}, nil, nodeShare{taken: 50}},
+		"more at work than slots (fewer than before)": {1, map[types.UID]int{"me": 60}, nil, nodeShare{taken: 60}},
+		"a Job that the cache does not show is seen":  {1, map[types.UID]int{"me": 1}, map[types.UID]createdJob{"j": {scan: "me"}}, nodeShare{free: 49, taken: 1, unseen: true}},
 	} {
-		if got := shareOf(50, "me", tc.taken, tc.created); got != tc.want {
+		if got := shareOf(50, tc.most, "me", tc.taken, tc.created); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", name, got, tc.want)
 		}
 	}

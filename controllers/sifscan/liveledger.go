@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -44,13 +45,13 @@ type nodeShare struct {
 // share counts the slots. The caller holds the ledger's lock until it has made its Jobs.
 //
 // No scan takes more than its part of all slots while others are at work.
-func (r *Reconciler) share(ctx context.Context, scan types.UID, now time.Time) (nodeShare, error) {
+func (r *Reconciler) share(ctx context.Context, scan *v1alpha1.SIFScan, now time.Time) (nodeShare, error) {
 	jobs := &batchv1.JobList{}
 	err := r.Client.List(ctx, jobs, client.InNamespace(r.Config.NodeScans.Namespace), client.HasLabels{v1alpha1.LabelScanUID})
 	if err != nil {
 		return nodeShare{}, fmt.Errorf("list Jobs of nodes: %w", err)
 	}
-	taken := map[types.UID]int{scan: 0}
+	taken := map[types.UID]int{scan.UID: 0}
 	for i := range jobs.Items {
 		delete(r.ledger.created, jobs.Items[i].UID)
 		if _, over := endOf(&jobs.Items[i]); !over {
@@ -63,15 +64,19 @@ func (r *Reconciler) share(ctx context.Context, scan types.UID, now time.Time) (
 	for _, job := range r.ledger.created {
 		taken[job.scan]++
 	}
-	return shareOf(r.Config.NodeScans.Slots, scan, taken, r.ledger.created), nil
+	return shareOf(r.Config.NodeScans.Slots, ptr.Deref(scan.Spec.Parallelism, 1), scan.UID, taken, r.ledger.created), nil
 }
 
-func shareOf(slots int, scan types.UID, taken map[types.UID]int, created map[types.UID]createdJob) nodeShare {
+// shareOf shares slots. most is spec.parallelism; 1 is its default, and no wish to take nodes one by one.
+func shareOf(slots int, most int32, scan types.UID, taken map[types.UID]int, created map[types.UID]createdJob) nodeShare {
 	var s nodeShare
 	for _, n := range taken {
 		s.taken += n
 	}
 	part := max(1, slots/len(taken))
+	if most > 1 {
+		part = min(part, int(most))
+	}
 	s.free = max(0, min(slots-s.taken, part-taken[scan]))
 	for _, job := range created {
 		s.unseen = s.unseen || job.scan == scan
