@@ -18,11 +18,17 @@ const (
 	maxScansPerVolume    = 2
 )
 
+// requestsPerSecond of a scan: 10,000 images are looked for in ten seconds, and a metadata server answers tens of thousands.
+const requestsPerSecond = 1000
+
 // addLimits defines the flags that say how much is at work at a time.
 func addLimits(flags *flag.FlagSet, c *sifscan.OperatorConfig) {
 	flags.IntVar(&c.Slots.Total, "max-scans", maxScans, "scans that are at work at a time; 0: any number")
 	flags.IntVar(&c.Slots.PerNamespace, "max-scans-per-namespace", maxScansPerNamespace, "of these, in one namespace; 0: any number")
 	flags.IntVar(&c.Slots.PerVolume, "max-scans-per-volume", maxScansPerVolume, "of these, of one PersistentVolumeClaim; 0: any number")
+	flags.Float64Var(&c.Pace.RequestsPerSecond, "volume-requests-per-second", requestsPerSecond,
+		"how often a scan asks each volume for a file, attributes or entries of a directory; 0: any number")
+	flags.Float64Var(&c.Pace.MiBPerSecond, "volume-mib-per-second", 0, "MiB that a scan reads of each volume in a second; 0: any amount")
 	flags.StringVar(&c.PriorityClass, "priority-class", "", "PriorityClass of scan pods whose SIFScan names none [the cluster's default]")
 	flags.DurationVar(&c.PendingDeadline, "pending-deadline", 15*time.Minute,
 		"how long a scan waits for a volume, a Secret, an image or a node before it is Stalled; it goes on waiting")
@@ -32,6 +38,9 @@ func addLimits(flags *flag.FlagSet, c *sifscan.OperatorConfig) {
 func checkLimits(c *sifscan.OperatorConfig) error {
 	if min(c.Slots.Total, c.Slots.PerNamespace, c.Slots.PerVolume) < 0 {
 		return errors.New("--max-scans, --max-scans-per-namespace, --max-scans-per-volume: use a number from 1, or 0 for no limit")
+	}
+	if c.Pace.RequestsPerSecond < 0 || c.Pace.MiBPerSecond < 0 {
+		return errors.New("--volume-requests-per-second, --volume-mib-per-second: use a number above 0, or 0 for no limit")
 	}
 	if c.PendingDeadline <= 0 {
 		return errors.New("--pending-deadline: use a duration such as 15m")

@@ -35,6 +35,8 @@ type podFlags struct {
 	storeTimeout         time.Duration
 	workers              int32
 	terminationLog       string
+	// requests and MiB a second of each volume; 0: any number.
+	requests, mebibytes float64
 }
 
 func (p *podFlags) add(flags *pflag.FlagSet) {
@@ -45,8 +47,10 @@ func (p *podFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&p.stateDir, "state-dir", "", "directory of the reporter's answers")
 	flags.DurationVar(&p.storeTimeout, "store-timeout", 10*time.Minute, "how long to wait for the reporter")
 	flags.Int32Var(&p.workers, "workers", 1, "number of workers that share the targets")
+	flags.Float64Var(&p.requests, "requests-per-second", 0, "how often each volume is asked for a file, attributes or entries of a directory; 0: any number")
+	flags.Float64Var(&p.mebibytes, "mib-per-second", 0, "how much is read of each volume; 0: any amount")
 	flags.StringVar(&p.terminationLog, "termination-log", "/dev/termination-log", "file for the pod's termination message")
-	for _, name := range []string{"volume", "exclude", "file-name", "results-dir", "state-dir", "store-timeout", "workers", "termination-log"} {
+	for _, name := range []string{"volume", "exclude", "file-name", "results-dir", "state-dir", "store-timeout", "workers", "requests-per-second", "mib-per-second", "termination-log"} {
 		if err := flags.MarkHidden(name); err != nil {
 			panic(err) // a flag that is not defined above
 		}
@@ -169,6 +173,7 @@ func (p *podFlags) open() (roots []*volume.Root, err error) {
 		if err != nil {
 			return roots, err
 		}
+		root.SetPace(volume.NewPace(p.requests, int64(p.mebibytes*(1<<20))))
 		roots = append(roots, root)
 	}
 	return roots, nil

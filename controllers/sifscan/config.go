@@ -33,6 +33,8 @@ type OperatorConfig struct {
 	Trivy *Binary
 	// NodeScans is how running containers are scanned; nil: they are not.
 	NodeScans *NodeScansConfig
+	// Pace of each scan of volumes.
+	Pace Pace
 	// Slots limit how many scans are at work at a time.
 	Slots Slots
 	// PriorityClass of scan pods where the SIFScan names none; empty: the cluster's default.

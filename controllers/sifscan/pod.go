@@ -60,7 +60,7 @@ const tokenLifetime = 3600
 // token, the reporter holds the token and mounts no image.
 func (in JobInputs) podTemplate() corev1.PodTemplateSpec {
 	spec := in.Scan.Spec
-	parts := join(in.engine(), in.tmp(), in.target())
+	parts := join(in.engine(), in.tmp(), in.target(), in.pace())
 	labels := maps.Clone(spec.Scheduling.Labels)
 	if labels == nil {
 		labels = map[string]string{}

@@ -54,12 +54,33 @@ type source struct {
 	file *os.File
 	stat os.FileInfo
 	read atomic.Int64
+	pace pace
 }
 
 func (s *source) ReadAt(p []byte, off int64) (int, error) {
+	s.pace.before(len(p))
 	n, err := s.r.ReadAt(p, off)
 	s.read.Add(int64(n))
 	return n, err
+}
+
+// pace is called before the storage is asked, with the bytes that are wanted: 0 for opening a file.
+type pace func(bytes int)
+
+func (p pace) before(bytes int) {
+	if p != nil {
+		p(bytes)
+	}
+}
+
+// SetPace has wait called before each request to the storage that the image lies on, with the bytes
+// that are read by it, 0 where a file or a directory is opened. It is called before FS.
+func (img *Image) SetPace(wait func(bytes int)) {
+	if img.dir != nil {
+		img.dir.pace = wait
+	} else {
+		img.src.pace = wait
+	}
 }
 
 // Open recognises the image of size bytes behind r. It reads headers only. It

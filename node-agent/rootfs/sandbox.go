@@ -26,6 +26,7 @@ type sandbox struct {
 	confined *confined // set where openat2 is refused
 	live     *live     // set where it is the root of a live container
 	read     atomic.Int64
+	pace     pace
 	failures
 }
 
@@ -127,6 +128,7 @@ func (s *sandbox) openat2(name string, flags uint64) (*os.File, error) {
 		how.Resolve |= unix.RESOLVE_NO_XDEV
 		s.live.pace()
 	}
+	s.pace.before(0)
 	for {
 		fd, err := openat2(int(s.root.Fd()), name, &how)
 		if err == unix.EINTR || err == unix.EAGAIN { // a rename raced with the resolution
@@ -270,11 +272,13 @@ func (f *sandboxFile) Stat() (fs.FileInfo, error) {
 }
 
 func (f *sandboxFile) Read(p []byte) (int, error) {
+	f.fs.pace.before(len(p))
 	n, err := f.file.Read(p)
 	return n, f.count("read", n, err)
 }
 
 func (f *sandboxFile) ReadAt(p []byte, off int64) (int, error) {
+	f.fs.pace.before(len(p))
 	n, err := f.file.ReadAt(p, off)
 	return n, f.count("read", n, err)
 }

@@ -105,6 +105,7 @@ func (o onVolume) read(ctx context.Context, s *Scanner, r *Result, file *volume.
 		return err
 	}
 	defer img.Close()
+	img.SetPace(o.pace(ctx))
 	describe(&r.Report, img.Info())
 	as.Image = img
 	if file.Info().Kind != volume.Regular {
@@ -118,6 +119,19 @@ func (o onVolume) read(ctx context.Context, s *Scanner, r *Result, file *volume.
 		r.Identity = id + ":" + s.settings()
 	}
 	return err
+}
+
+// pace holds what is asked of an image on the volume to the volume's pace. Where ctx ends nothing waits any more: the
+// scan ends, too.
+func (o onVolume) pace(ctx context.Context) func(bytes int) {
+	p := o.root.Pace()
+	return func(bytes int) {
+		if bytes > 0 {
+			_ = p.Read(ctx, bytes)
+		} else {
+			_ = p.Request(ctx)
+		}
+	}
 }
 
 // directory is scanned as it is.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/time/rate"
 )
 
 // Discover searches the volume for what spec asks for. It opens no file, only directories.
@@ -23,10 +22,9 @@ func Discover(ctx context.Context, root *Root, spec Spec) (Found, error) {
 	}
 	s := &search{
 		ctx: ctx, root: root, plan: p, wanted: &tree{},
-		images:  map[inode]int{},
-		linked:  map[visited]bool{},
-		limiter: limiter(p.limits.RequestsPerSecond),
-		buffer:  make([]byte, listingBuffer),
+		images: map[inode]int{},
+		linked: map[visited]bool{},
+		buffer: make([]byte, listingBuffer),
 	}
 	err = s.run()
 	var limit *limitReached
@@ -45,11 +43,10 @@ func Discover(ctx context.Context, root *Root, spec Spec) (Found, error) {
 
 // search is one run of Discover. Its methods return only errors that end it.
 type search struct {
-	ctx     context.Context
-	root    *Root
-	plan    plan
-	limiter *rate.Limiter
-	buffer  []byte
+	ctx    context.Context
+	root   *Root
+	plan   plan
+	buffer []byte
 
 	wanted *tree
 	images map[inode]int // index in found.Targets
@@ -174,19 +171,7 @@ func (s *search) refuse(err error, explicit bool) {
 }
 
 // ask waits for the file system's turn to be asked once more.
-func (s *search) ask() error {
-	if s.limiter == nil {
-		return s.ctx.Err()
-	}
-	if err := s.limiter.Wait(s.ctx); err != nil {
-		// Wait gives up with an error of its own as soon as the deadline can no longer be met.
-		if s.ctx.Err() != nil {
-			return s.ctx.Err()
-		}
-		return context.DeadlineExceeded
-	}
-	return nil
-}
+func (s *search) ask() error { return s.root.pace.Request(s.ctx) }
 
 // charge takes bytes from what the search may keep, and gives them back when negative.
 func (s *search) charge(bytes int64) error {
@@ -196,12 +181,4 @@ func (s *search) charge(bytes int64) error {
 			s.found.Entries, s.plan.limits.Memory)}
 	}
 	return nil
-}
-
-// limiter spreads requests evenly, with a tenth of a second's worth at once so that short waits do not add up.
-func limiter(perSecond float64) *rate.Limiter {
-	if perSecond <= 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10)))
 }

@@ -342,7 +342,9 @@ func TestDiscoverIsInterruptedByItsContext(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	// At one request in 1000 s the second would come after the deadline: that is known at once.
-	if _, err := Discover(ctx, d.root(""), Spec{Limits: Limits{RequestsPerSecond: 0.001}}); !errors.Is(err, context.DeadlineExceeded) {
+	root := d.root("")
+	root.SetPace(NewPace(0.001, 0))
+	if _, err := Discover(ctx, root, Spec{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	if waited := time.Since(start); waited > 30*time.Second {

@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"context"
 	"os"
 	"strconv"
 
@@ -34,6 +35,7 @@ func (r *Root) OpenDirectory(p string) (*File, error) {
 
 // open opens what is at p if it is accepted.
 func (r *Root) open(p string, accept func(string, *located) error) (*File, error) {
+	r.turn()
 	found, err := r.lookup(p)
 	if err != nil {
 		return nil, err
@@ -69,6 +71,7 @@ func (r *Root) open(p string, accept func(string, *located) error) (*File, error
 
 // Stat returns what the file system says of the image at p, which it looks up as Open does, without opening it for reading.
 func (r *Root) Stat(p string) (Info, error) {
+	r.turn()
 	found, err := r.lookup(p)
 	if err != nil {
 		return Info{}, err
@@ -79,6 +82,9 @@ func (r *Root) Stat(p string) (Info, error) {
 	}
 	return infoOf(&found.st), nil
 }
+
+// turn waits until the volume may be asked. One request is never far away.
+func (r *Root) turn() { _ = r.pace.Request(context.Background()) }
 
 // accept refuses what holds no image.
 func (r *Root) accept(p string, found *located) error {

@@ -27,7 +27,14 @@ type Root struct {
 	// openat2 is false where the kernel (before 5.6) or a seccomp profile refuses that call. Paths are then walked one
 	// name at a time, which is as safe and slower.
 	openat2 bool
+	pace    *Pace
 }
+
+// SetPace limits how fast the volume is searched, and its images are opened. It is called before anything else.
+func (r *Root) SetPace(p *Pace) { r.pace = p }
+
+// Pace returns what SetPace was given; nil where nothing was.
+func (r *Root) Pace() *Pace { return r.pace }
 
 // OpenRoot opens dir as the top of a volume. mountPath is the absolute path at which users see it, "/" when empty: it is
 // stripped from the paths they write, and it is what an absolute link on the volume must begin with to stay on it.

@@ -43,9 +43,6 @@ type Limits struct {
 	Depth int
 	// Memory is roughly how many bytes names and results may take [536,870,912].
 	Memory int64
-	// RequestsPerSecond is how often the file system is asked: for opening a directory, for some hundred of its entries,
-	// for the attributes of one file [no limit]. It is what keeps a metadata server responsive.
-	RequestsPerSecond float64
 }
 
 const (

@@ -1,0 +1,67 @@
+package rootfs_test
+
+import (
+	"io/fs"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
+	"github.com/sifscan/sifscan-operator/test/fixtures"
+)
+
+// asked counts what an image is about to ask its storage.
+type asked struct{ requests, bytes atomic.Int64 }
+
+func (a *asked) wait(bytes int) {
+	if bytes == 0 {
+		a.requests.Add(1)
+	}
+	a.bytes.Add(int64(bytes))
+}
+
+// readAll reads every file.
+func readAll(t *testing.T, img *rootfs.Image) (files int64) {
+	t.Helper()
+	root, err := img.FS(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		files++
+		_, err = fs.ReadFile(root, name)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestNothingIsReadOfAnImageWithoutItsTurn(t *testing.T) {
+	dir := t.TempDir()
+	sandbox, squashfs := filepath.Join(dir, "sandbox"), filepath.Join(dir, "squashfs")
+	tree := fixtures.NewTree(sandbox).With(fixtures.Debian).Dir(".singularity.d").Filled("data/large", 1, 3<<20)
+	if err := tree.Done(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (fixtures.Squashfs{}).Make(sandbox, squashfs); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{sandbox, squashfs} {
+		img, _ := openFS(t, path)
+		before := img.BytesRead()
+		var a asked
+		img.SetPace(a.wait)
+		files := readAll(t, img)
+		if read := img.BytesRead() - before; read < 1<<20 || a.bytes.Load() < read {
+			t.Errorf("%s: %d bytes were read, a turn was taken for %d", filepath.Base(path), read, a.bytes.Load())
+		}
+		if path == sandbox && a.requests.Load() < files {
+			t.Errorf("%d files were opened in %d turns", files, a.requests.Load())
+		}
+	}
+}
