@@ -59,8 +59,10 @@ func (l *liveFlags) wanted() bool {
 }
 
 // check finds errors in how the flags are used.
-func (l *liveFlags) check(args []string, targetsFile string) error {
+func (l *liveFlags) check(args []string, targetsFile, kind string) error {
 	switch {
+	case kind != "":
+		return usageError{errors.New("--kind is about directories: leave it out with --pid and --image-pattern")}
 	case len(args) > 0 || targetsFile != "":
 		return usageError{errors.New("--pid and --image-pattern choose running containers: leave out the TARGETs")}
 	case l.pid < 0:

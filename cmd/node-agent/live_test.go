@@ -137,6 +137,7 @@ func TestScanningWhatRuns(t *testing.T) {
 		"a pattern that matches nothing": {[]string{"--image-pattern", "pytorch"}, exitFailed, nil, "NoTargets"},
 		"a pattern and a target":         {[]string{"--image-pattern", "*", s.sif}, exitUsage, nil, "leave out the TARGETs"},
 		"a pattern that is none":         {[]string{"--image-pattern", "[a"}, exitUsage, nil, "no ]"},
+		"a kind of directory":            {[]string{"--image-pattern", "*", "--kind", "rootfs"}, exitUsage, nil, "--kind"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := agent(context.Background(), append([]string{"scan", "--output-dir", t.TempDir()}, c.args...)...)

@@ -53,7 +53,7 @@ none, 2 usage, 3 all were scanned and a policy denies one (--mode evaluate-polic
 		RunE: failing(func(c *cobra.Command, args []string) error {
 			switch {
 			case f.live.wanted():
-				if err := f.live.check(args, f.targetsFile); err != nil {
+				if err := f.live.check(args, f.targetsFile, f.kind); err != nil {
 					return err
 				}
 			case len(args) == 0 && f.targetsFile == "":
