@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -127,6 +128,31 @@ func TestNothingIsLeftOfContainers(t *testing.T) {
 	}
 	if top := filepath.Dir(filepath.Dir(filepath.Dir(cgroup))); exists(top) {
 		t.Errorf("%s is left", top)
+	}
+}
+
+func TestContainersEndWithTheTestThatStartedThem(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	program, dir := workplace(t)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "exec", filepath.Join(dir, "a.sif"), live.Sleep)
+	cmd.Stdout = writer
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	writer.Close()
+	if _, err := reader.Read(make([]byte, 1)); err != nil { // it runs
+		t.Fatal(err)
+	}
+	reader.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 func launch(p plan) (err error) {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, unix.SIGTERM, unix.SIGINT)
+	go endWithReader(end)
 	if p.State == "" {
 		// Not below /tmp, which is seen inside: a container does not see its starter's mounts.
 		if p.State, err = os.MkdirTemp("/run", "apptainer-double-"); err != nil {
@@ -76,6 +77,17 @@ func launch(p plan) (err error) {
 	case <-ended:
 	}
 	return nil
+}
+
+// endWithReader ends the containers when nobody is left who reads what is printed: a test that was killed stops nothing.
+func endWithReader(end chan<- os.Signal) {
+	stdout := []unix.PollFd{{Fd: 1}} // no event is asked for but the one of a pipe without a reader
+	for stdout[0].Revents&unix.POLLERR == 0 {
+		if _, err := unix.Poll(stdout, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+	end <- unix.SIGTERM
 }
 
 // namedStarter copies this program to the name that the kernel shows of Apptainer's.

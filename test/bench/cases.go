@@ -42,13 +42,15 @@ func (b *bench) run(pairs int, only string) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	running, stop, err := b.live()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
 	all := append(b.scans(), b.extractions()...)
-	all = append(all, running...)
+	if strings.Contains(runningScan+" / "+rootWalk, only) {
+		running, stop, err := b.live()
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+		all = append(all, running...)
+	}
 	all = append(all, b.matching()...)
 	for _, c := range append(all, secrets...) {
 		if !strings.Contains(c.ours.name+" / "+c.peer.name, only) {

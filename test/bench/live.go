@@ -13,6 +13,12 @@ import (
 	"github.com/sifscan/sifscan-operator/test/fixtures/live"
 )
 
+// The names of what live compares.
+const (
+	runningScan = "scan of a running container"
+	rootWalk    = "walk of /proc/PID/root"
+)
+
 // live compares the scan of a running container's image with a walk of the container's root, which reads no file's content.
 // What either costs the container's own processes counts: they serve the file system, in the user's job. stop ends the container.
 func (b *bench) live() (rows []comparison, stop func() error, err error) {
@@ -27,14 +33,14 @@ func (b *bench) live() (rows []comparison, stop func() error, err error) {
 	}
 	c := run.Containers[0]
 	users := append(c.Helpers, c.Starter, c.Command)
-	scan := b.scan("scan of a running container", "", "--pid="+strconv.Itoa(c.Command))
+	scan := b.scan(runningScan, "", "--pid="+strconv.Itoa(c.Command))
 	scan.args = scan.args[:len(scan.args)-1] // the process is the target
 	scan.users = users
 	scan.before = forgetNames
 	return []comparison{{
 		goal:  "≤ 1.0 CPU",
 		ours:  scan,
-		peer:  command{name: "walk of /proc/PID/root", args: shell(fmt.Sprintf("find /proc/%d/root/ -xdev -printf %%s >/dev/null", c.Command)), users: users, before: forgetNames},
+		peer:  command{name: rootWalk, args: shell(fmt.Sprintf("find /proc/%d/root/ -xdev -printf %%s >/dev/null", c.Command)), users: users, before: forgetNames},
 		times: 3,
 	}}, run.Stop, nil
 }
