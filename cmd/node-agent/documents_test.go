@@ -286,6 +286,24 @@ func TestAScanThatAssessedNothingSaysSoInEveryDocument(t *testing.T) {
 	}
 }
 
+func TestWhatOfAnImageWasNotAssessedIsNamedInItsOutcome(t *testing.T) {
+	broken := func(names ...string) func(*fixtures.Tree) {
+		return func(tree *fixtures.Tree) {
+			for _, name := range names {
+				tree.File(name+"/packages.lock.json", "{broken")
+			}
+		}
+	}
+	for says, image := range map[string]string{
+		"  outcome   1 part of the image was not assessed: opt/a/packages.lock.json: dotnet/":          sif(t, broken("opt/a")),
+		"  outcome   2 parts of the image were not assessed, first: opt/a/packages.lock.json: dotnet/": sif(t, broken("opt/a", "opt/b")),
+	} {
+		if _, documents := made(t, "--report-formats=table", image); !bytes.Contains(documents["report.txt"], []byte(says)) {
+			t.Errorf("%s\ndoes not say %q", documents["report.txt"], says)
+		}
+	}
+}
+
 func TestHostileNamesInAnImageAreEscapedInEveryDocument(t *testing.T) {
 	hostile := func(tree *fixtures.Tree) {
 		const name = "root/\x1b[2J\u202egpj.\xff\n[a](b){0}"
