@@ -28,9 +28,9 @@ func ofScan(namespace string, uid types.UID) []client.ListOption {
 	}
 }
 
-// bucketOf is the part of a SIFScan's UID by which caches find what belongs to it: 256 of them hold some tens of
-// objects each among ten thousand. An index with an entry for each UID took 0.6 KiB for every object.
-func bucketOf(uid string) string { return uid[:min(2, len(uid))] }
+// bucketOf is the part of a SIFScan's UID by which caches find what belongs to it, one of sixteen in each
+// namespace: an index with an entry for each UID took 0.6 KiB for every object.
+func bucketOf(uid string) string { return uid[:min(1, len(uid))] }
 
 func bucket(o client.Object) []string {
 	return []string{bucketOf(o.GetLabels()[v1alpha1.LabelScanUID])}

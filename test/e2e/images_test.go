@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,8 @@ const (
 	debian image = "debian.sif"
 	// alpine is as small as an image can be.
 	alpine image = "alpine.sif"
+	// large unpacks to more than smallTmp, and is small: most of it is one letter.
+	large image = "large.sif"
 	// crowded has so many packages that their inventory takes several times crowdedLimit.
 	crowded image = "crowded.sif"
 )
@@ -59,10 +62,15 @@ func makeImages(dir string) {
 		debian: func(t *fixtures.Tree) {
 			t.With(fixtures.Debian).With(fixtures.Python).With(fixtures.Node).With(library)
 		},
-		alpine:  fixtures.Alpine,
+		alpine: fixtures.Alpine,
+		large: func(t *fixtures.Tree) {
+			t.With(fixtures.Debian).File("usr/share/data/large.txt", strings.Repeat("x", 60<<20))
+		},
 		crowded: func(t *fixtures.Tree) { t.With(fixtures.Debian).With(crowd) },
 	}
-	for name, behaviour := range behaviours {
+	all := maps.Clone(behaviours)
+	all["fills.sif"] = "fill 1000000000"
+	for name, behaviour := range all {
 		made[name] = func(t *fixtures.Tree) { t.With(fixtures.Debian).File(".qscanner-double", behaviour+"\n") }
 	}
 	for name, with := range made {

@@ -85,8 +85,8 @@ var _ = Describe("Slots", Serial, func() {
 	It("are not given out twice by the next operator, whose cache is stale, and go round the namespaces", func() {
 		replaceOperator(nil, oneSlot)
 		first := create(a, "a1")
-		job := theJob(first)
-		var all = []*v1alpha1.SIFScan{first, create(a, "a2"), create(a, "a3"), create(b, "b1")}
+		theJob(first)
+		all := []*v1alpha1.SIFScan{first, create(a, "a2"), create(a, "a3"), create(b, "b1")}
 		for _, scan := range all[1:] {
 			Eventually(get(scan)).Should(queued)
 		}
@@ -112,7 +112,7 @@ var _ = Describe("Slots", Serial, func() {
 					}
 				}
 			}).Should(Succeed())
-			job = theJob(current)
+			job := theJob(current)
 			order = append(order, current.Name)
 			reporterOf(current, job).store(reporterOf(current, job).inventory(1, v1alpha1.EntryFailed))
 			completeJob(job)

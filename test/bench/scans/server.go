@@ -45,6 +45,7 @@ func startServer(dir string, scheme *k8sruntime.Scheme) (*server, error) {
 	s := &server{
 		Environment: &envtest.Environment{
 			CRDDirectoryPaths: []string{filepath.Join("config", "crd", "bases")}, ErrorIfCRDPathMissing: true, Scheme: scheme,
+			ControlPlaneStopTimeout: 2 * time.Minute,
 		},
 		kubeconfig: filepath.Join(dir, "kubeconfig"), log: filepath.Join(dir, "audit.log"),
 	}

@@ -1,0 +1,243 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+const (
+	// smallTmp is less than what the image large unpacks to, and more than any other image does.
+	smallTmp = "50Mi"
+	// pendingDeadline of the operator under test (hack/e2e.sh).
+	pendingDeadline = time.Minute
+)
+
+var _ = Describe("A limit", func() {
+	It("of tmp is known before an image is unpacked, and holds what the engine writes: no pod is evicted", func() {
+		s := newSite().secret().image("well.sif", "a.sif").image(large, "b.sif").image("fills.sif", "c.sif").image("well.sif", "d.sif")
+		wanted := s.qscanner()
+		wanted.Spec.Tmp.SizeLimit = ptr.To(resource.MustParse(smallTmp))
+		scan := wanted.create()
+		Eventually(get(scan)).WithTimeout(recovery).Should(HaveField("Status.CompletionTime", Not(BeNil())))
+
+		Expect(outcomesOf(scan)).To(Equal(outcomes{
+			"a.sif": v1alpha1.EntryScanned, "b.sif": v1alpha1.EntryFailed, "c.sif": v1alpha1.EntryFailed, "d.sif": v1alpha1.EntryScanned,
+		}))
+		Expect(reportOf(scan, "b.sif")).To(failWith(v1alpha1.ReasonTmpTooSmall, "raise it to at least"))
+		Expect(reportOf(scan, "c.sif")).To(failWith(v1alpha1.ReasonTmpExhausted, "raise spec.tmp.sizeLimit"))
+		Expect(podsOf(scan)).To(HaveExactElements(HaveField("Status.Phase", corev1.PodSucceeded)), "kubelet had nothing to evict")
+	})
+
+	It("of time for a run ends it, keeps what is done, and the next run goes on from there", func() {
+		s := busySite()
+		wanted := s.busyScan()
+		wanted.Spec.Deadline = &metav1.Duration{Duration: 30 * time.Second}
+		scan := wanted.create()
+		holdMidway(scan) // a scan that hangs
+		Eventually(get(scan)).WithTimeout(recovery).Should(And(beStalled(v1alpha1.ReasonDeadlineExceeded), say("longer than spec.deadline of 30s")))
+		kept := reportsOf(scan)
+		Expect(kept).NotTo(BeEmpty())
+		// The scanner is stopped: only the end of the pod's grace period ends it. Nothing waits for that here.
+		for _, pod := range podsOf(scan) {
+			if p, running := processOf(&pod, "scanner"); running {
+				p.signal(unix.SIGCONT)
+			}
+		}
+		Eventually(func() int { return len(jobsOf(scan)) + len(podsOf(scan)) }).WithTimeout(recovery).Should(BeZero())
+
+		change(scan, func(scan *v1alpha1.SIFScan) {
+			scan.Spec.Deadline = nil
+			metav1.SetMetaDataAnnotation(&scan.ObjectMeta, v1alpha1.AnnotationRescanAt, "with more time")
+		})
+		Eventually(get(scan)).WithTimeout(recovery).Should(beDone())
+		Expect(scan.Status.Targets.Unchanged).To(BeNumerically(">=", len(kept)))
+		for path, report := range kept {
+			Expect(reportsOf(scan)[path].Report.ObservedAt).To(Equal(report.Report.ObservedAt), "%s was scanned again", path)
+		}
+	})
+})
+
+var _ = Describe("A node", func() {
+	It("that is cordoned takes no scan, which is Stalled at its deadline, and runs once it may", func() {
+		n := newGhost()
+		change(n.Node, func(n *corev1.Node) { n.Spec.Unschedulable = true })
+		s := newSite().image(alpine, "a.sif")
+		scan := s.onGhost(n).create()
+		Eventually(get(scan)).Should(And(beWaiting(v1alpha1.ReasonUnschedulable), say("no node takes the scan pod: ")))
+		waitingSince := time.Now()
+		Eventually(get(scan)).WithTimeout(2 * pendingDeadline).Should(And(beStalled(v1alpha1.ReasonUnschedulable), say("no node takes the scan pod: ")))
+		Expect(time.Since(waitingSince)).To(BeNumerically(">", pendingDeadline/2))
+		Expect(podsOf(scan)).To(HaveExactElements(And(
+			HaveField("Spec.PriorityClassName", "sifscan-low"), HaveField("Spec.Priority", HaveValue(BeEquivalentTo(-10))),
+			HaveField("Spec.PreemptionPolicy", HaveValue(Equal(corev1.PreemptNever))))))
+		n.offer()
+		Eventually(get(scan)).Should(beDone())
+	})
+
+	It("that is gone loses its pods, and the run goes on elsewhere", func() {
+		n := newGhost()
+		s := newSite().image(alpine, "a.sif")
+		scan := s.onGhost(n).create()
+		Eventually(func() []corev1.Pod { return podsOf(scan) }).Should(HaveExactElements(HaveField("Spec.NodeName", n.Name)))
+		lost := podsOf(scan)[0]
+		n.offer()
+		change(n.Node, func(n *corev1.Node) { n.Spec.Unschedulable = true })
+		n.silent(6 * time.Minute)
+
+		Eventually(get(scan)).Should(beDone())
+		Expect(podsOf(scan)).To(HaveExactElements(And(HaveField("Spec.NodeName", Not(Equal(n.Name))), HaveField("UID", Not(Equal(lost.UID))))))
+		Expect(jobsOf(scan)).To(HaveExactElements(HaveField("Status.Failed", BeZero())), "a node that is gone uses up no attempt")
+		told := &eventsv1.EventList{}
+		Expect(admin.List(ctx, told, client.InNamespace(s.namespace))).To(Succeed())
+		Expect(told.Items).To(ContainElement(And(HaveField("Reason", v1alpha1.ReasonNodeGone), HaveField("Note", ContainSubstring("node "+n.Name+" has not been ready since")))))
+	})
+
+	It("that is drained during a scan costs no image and no attempt", func() {
+		s := busySite()
+		scan := s.busyScan().create()
+		scanner := holdMidway(scan)
+		kept := reportsOf(scan)
+		pod := podsOf(scan)[0]
+		// What kubectl drain asks for, of this pod alone: the other scans of this node are tests, too.
+		Expect(admin.SubResource("eviction").Create(ctx, &pod, &policyv1.Eviction{
+			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+		})).To(Succeed())
+		scanner.signal(unix.SIGCONT)
+		Eventually(get(scan)).WithTimeout(recovery).Should(beDone())
+		expectAllScannedOnce(scan, kept)
+		Expect(jobsOf(scan)).To(HaveExactElements(HaveField("Status.Failed", BeZero())))
+	})
+})
+
+var _ = Describe("Two operators", Serial, func() {
+	It("take turns: one that is told to end gives the lead away at once", func() {
+		replicas := func(n int32) {
+			GinkgoHelper()
+			change(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "sifscan-system", Name: "sifscan-manager"}},
+				func(d *appsv1.Deployment) { d.Spec.Replicas = &n })
+		}
+		pods := func() ([]corev1.Pod, error) {
+			list := &corev1.PodList{}
+			err := admin.List(ctx, list, client.InNamespace("sifscan-system"), client.MatchingLabels{"app.kubernetes.io/component": "manager"})
+			return list.Items, err
+		}
+		// leader is the name of the pod that leads; client-go adds a number of its own.
+		leader := func() string {
+			lease := &coordinationv1.Lease{}
+			Expect(admin.Get(ctx, client.ObjectKey{Namespace: "sifscan-system", Name: "manager.sifscan.io"}, lease)).To(Succeed())
+			name, _, _ := strings.Cut(ptr.Deref(lease.Spec.HolderIdentity, ""), "_")
+			return name
+		}
+		DeferCleanup(func() {
+			replicas(1)
+			Eventually(pods).Should(HaveLen(1))
+		})
+		replicas(2)
+		Eventually(pods).Should(HaveExactElements(HaveField("Status.ContainerStatuses", HaveExactElements(HaveField("Ready", true))),
+			HaveField("Status.ContainerStatuses", HaveExactElements(HaveField("Ready", true)))))
+		first := leader()
+		Consistently(leader, 3*time.Second).Should(Equal(first))
+
+		Expect(admin.Delete(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "sifscan-system", Name: first}})).To(Succeed())
+		// The lease of a leader that died would be valid for 15 s.
+		Eventually(leader).WithTimeout(8 * time.Second).Should(And(Not(BeEmpty()), Not(Equal(first))))
+		s := newSite().image(alpine, "a.sif")
+		Eventually(get(s.scan().create())).Should(beDone())
+	})
+})
+
+// ghost is a node that the scheduler knows and that no machine stands behind: what is bound to it never starts.
+type ghost struct{ *corev1.Node }
+
+// pool labels the nodes that a scan of a ghost's may run on.
+func (g ghost) pool() string { return "pool.e2e.sifscan.io/" + g.Name }
+
+// newGhost makes a node that is ready. Kubernetes notices that it is not after 40 seconds.
+func newGhost() ghost {
+	GinkgoHelper()
+	g := ghost{&corev1.Node{ObjectMeta: metav1.ObjectMeta{GenerateName: "ghost-"}}}
+	g.Spec.Taints = []corev1.Taint{{Key: "e2e.sifscan.io/ghost", Effect: corev1.TaintEffectNoSchedule}}
+	Expect(admin.Create(ctx, g.Node)).To(Succeed())
+	DeferCleanup(func() { Expect(client.IgnoreNotFound(admin.Delete(ctx, g.Node))).To(Succeed()) })
+	change(g.Node, func(n *corev1.Node) { metav1.SetMetaDataLabel(&n.ObjectMeta, g.pool(), "") })
+	g.report(func(s *corev1.NodeStatus) {
+		s.Capacity = corev1.ResourceList{
+			corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("8Gi"), corev1.ResourcePods: resource.MustParse("10"),
+		}
+		s.Allocatable = s.Capacity
+		s.Conditions = []corev1.NodeCondition{ready(corev1.ConditionTrue, 0)}
+	})
+	return g
+}
+
+func ready(status corev1.ConditionStatus, since time.Duration) corev1.NodeCondition {
+	return corev1.NodeCondition{
+		Type: corev1.NodeReady, Status: status, Reason: "Test", LastHeartbeatTime: metav1.Now(),
+		LastTransitionTime: metav1.NewTime(time.Now().Add(-since)),
+	}
+}
+
+// report plays kubelet.
+func (g ghost) report(fn func(*corev1.NodeStatus)) {
+	GinkgoHelper()
+	Eventually(func() error {
+		if err := admin.Get(ctx, client.ObjectKeyFromObject(g.Node), g.Node); err != nil {
+			return err
+		}
+		fn(&g.Status)
+		return admin.Status().Update(ctx, g.Node)
+	}).Should(Succeed())
+}
+
+// silent makes the node one that has not answered for some time.
+func (g ghost) silent(since time.Duration) {
+	GinkgoHelper()
+	g.report(func(s *corev1.NodeStatus) {
+		s.Conditions = []corev1.NodeCondition{ready(corev1.ConditionUnknown, since)}
+	})
+}
+
+// offer lets the real node take what the ghost was to run.
+func (g ghost) offer() {
+	GinkgoHelper()
+	nodes := &corev1.NodeList{}
+	Expect(admin.List(ctx, nodes)).To(Succeed())
+	for i := range nodes.Items {
+		if n := &nodes.Items[i]; len(n.Spec.Taints) == 0 && !n.Spec.Unschedulable {
+			before := n.DeepCopy()
+			metav1.SetMetaDataLabel(&n.ObjectMeta, g.pool(), "")
+			Expect(admin.Patch(ctx, n, client.MergeFrom(before))).To(Succeed())
+			DeferCleanup(func() {
+				before := n.DeepCopy()
+				delete(n.Labels, g.pool())
+				Expect(admin.Patch(ctx, n, client.MergeFrom(before))).To(Succeed())
+			})
+		}
+	}
+}
+
+// onGhost begins a SIFScan that only the ghost, or who is offered in its place, may run.
+func (s *site) onGhost(g ghost) wrapper {
+	w := s.scan()
+	w.Spec.Scheduling.NodeSelector = map[string]string{g.pool(): ""}
+	w.Spec.Scheduling.Tolerations = []corev1.Toleration{{Key: "e2e.sifscan.io/ghost", Operator: corev1.TolerationOpExists}}
+	return w
+}
