@@ -282,7 +282,7 @@ func (r *Reconciler) settleTask(ctx context.Context, o *outlook, n *nodeState, t
 		}
 		return r.settle(ctx, o.p, n, t.verdict())
 	}
-	why, given := stuck(n, t, o.nodes[n.Name], o.p.now)
+	why, given := stuck(n, t, o.nodes[n.Name], o.p.pendingDeadline, o.p.now)
 	if !given {
 		return nil
 	}

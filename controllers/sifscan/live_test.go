@@ -250,6 +250,31 @@ func TestEachImageIsReadOnOneNodeThatHasIt(t *testing.T) {
 	}
 }
 
+func TestWhoCouldNotReadAnImageLeavesItToTheNext(t *testing.T) {
+	l := newLiveImages()
+	vanished := v1alpha1.InventoryContainer{Key: key("a"), Ranks: 1, Report: "sr-a", Coverage: v1alpha1.CoverageVanished}
+	l.add(0, &v1alpha1.ScanInventory{
+		Containers: []v1alpha1.InventoryContainer{vanished},
+		Entries:    []v1alpha1.InventoryEntry{{Path: "/a.sif", Outcome: v1alpha1.EntryFailed, Report: "sr-a"}},
+	})
+	l.add(1, &v1alpha1.ScanInventory{Containers: []v1alpha1.InventoryContainer{{Key: key("a"), Ranks: 1}}})
+	nodes := []*nodeState{listed("n0", 0, task(batchv1.JobComplete, "", key("a"))), listed("n1", 1)}
+	fits := func(*nodeState) (cause, bool) { return cause{}, false }
+	if plan := planReading(l, &survey{nodes: nodes}, fits); !slices.Equal(plan.work[1], []string{key("a")}) {
+		t.Errorf("plan %+v, want the image on n1", plan)
+	}
+	if got := countImages(&imagesInWork{liveImages: l}); got != (v1alpha1.TargetCounts{Discovered: 1, Failed: 1}) {
+		t.Errorf("with nobody left: %+v", got)
+	}
+	l.add(1, &v1alpha1.ScanInventory{
+		Containers: []v1alpha1.InventoryContainer{{Key: key("a"), Ranks: 1, Report: "sr-a", Coverage: v1alpha1.CoverageComplete}},
+		Entries:    []v1alpha1.InventoryEntry{{Path: "/a.sif", Outcome: v1alpha1.EntryScanned, Report: "sr-a"}},
+	})
+	if got := countImages(&imagesInWork{liveImages: l}); got != (v1alpha1.TargetCounts{Discovered: 1, Scanned: 1}) {
+		t.Errorf("once the next has read it: %+v", got)
+	}
+}
+
 func TestMoreImagesThanAJobReadsAreReadInTurns(t *testing.T) {
 	many := newLiveImages()
 	for i := range maxKeys + 3 {

@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -44,7 +45,12 @@ type liveImage struct {
 	holders []int32
 	// report of the image; empty until one holder has read it.
 	report string
+	// vain is a report of who tried to read it and could not.
+	vain string
 }
+
+// last is the report to refer to when nobody is left who could read the image.
+func (i *liveImage) last() string { return cmp.Or(i.report, i.vain) }
 
 func newLiveImages() *liveImages {
 	return &liveImages{byKey: map[string]*liveImage{}, outcomes: map[string]v1alpha1.EntryOutcome{}}
@@ -54,7 +60,9 @@ func newLiveImages() *liveImages {
 func (l *liveImages) add(worker int32, inventory *v1alpha1.ScanInventory) {
 	l.chunks++
 	for i := range inventory.Entries {
-		if e := &inventory.Entries[i]; e.Report != "" {
+		// Nodes that have the same file write the same report: that one could not read it says nothing
+		// where another could.
+		if e := &inventory.Entries[i]; e.Report != "" && !wasRead(l.outcomes[e.Report]) {
 			l.outcomes[e.Report] = e.Outcome
 		}
 	}
@@ -74,10 +82,16 @@ func (l *liveImages) add(worker int32, inventory *v1alpha1.ScanInventory) {
 			image.holders = append(image.holders, worker)
 			slices.Sort(image.holders)
 		}
-		if image.report == "" {
-			image.report = c.Report
+		if c.Coverage == v1alpha1.CoverageVanished || c.Coverage == v1alpha1.CoverageUnreachable {
+			image.vain = cmp.Or(image.vain, c.Report)
+		} else {
+			image.report = cmp.Or(image.report, c.Report)
 		}
 	}
+}
+
+func wasRead(outcome v1alpha1.EntryOutcome) bool {
+	return outcome == v1alpha1.EntryScanned || outcome == v1alpha1.EntryUnchanged
 }
 
 // eachNodeInventory calls fn with every ScanInventory of a run, and the worker whose it is. They are read

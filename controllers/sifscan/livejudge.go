@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -48,8 +49,7 @@ func (r *Reconciler) judgeLive(ctx context.Context, p *pass, s *survey, images *
 	t := newTally()
 	t.targets = countImages(images)
 	for _, image := range images.byKey {
-		outcome := images.outcomes[image.report]
-		if outcome == v1alpha1.EntryScanned || outcome == v1alpha1.EntryUnchanged {
+		if wasRead(images.outcomes[image.report]) {
 			t.reports[image.report] = struct{}{}
 		}
 	}
@@ -69,6 +69,7 @@ func (r *Reconciler) judgeLive(ctx context.Context, p *pass, s *survey, images *
 	h, ok := reportsMissing(e)
 	if !ok {
 		h, _ = wellEnded(e)
+		h.partial = partialLive(t.targets)
 		h.noteLost(images.lost)
 		h.noteNodes(s)
 	}
@@ -108,15 +109,27 @@ func nothingAlive(t *v1alpha1.RunningTarget, s *survey, images *imagesInWork) (h
 func countImages(images *imagesInWork) v1alpha1.TargetCounts {
 	t := newTally()
 	for _, image := range images.byKey {
-		if image.report != "" {
-			t.count(&v1alpha1.InventoryEntry{Outcome: images.outcomes[image.report], Report: image.report})
-		} else {
-			t.targets.Failed++
+		outcome := images.outcomes[image.last()]
+		if image.report == "" && wasRead(outcome) {
+			outcome = v1alpha1.EntryFailed // what was read is another's
 		}
+		t.count(&v1alpha1.InventoryEntry{Outcome: outcome, Report: image.last()})
 	}
 	t.targets.Denied += images.keyless
 	t.targets.Discovered = int32(len(images.byKey)) + images.keyless
 	return t.targets
+}
+
+// partialLive says of how many images something is not known.
+func partialLive(t v1alpha1.TargetCounts) string {
+	var parts []string
+	if t.Denied > 0 {
+		parts = append(parts, counted(t.Denied, "image of live containers", "images of live containers")+" could not be opened; the ScanInventories name them")
+	}
+	if t.Changing > 0 {
+		parts = append(parts, counted(t.Changing, "image", "images")+" changed while being read; the next run tries again")
+	}
+	return strings.Join(parts, "; ")
 }
 
 // noteLost adds why images could not be read on any node.

@@ -31,12 +31,9 @@ const nobody = 65532
 // listBackoff is how many pods may die that list a node's containers.
 const listBackoff = 2
 
-// nodePatience is how long a node is waited for that has no room for the pod, or cannot start it.
-const nodePatience = 15 * time.Minute
-
-// listDeadline is the longest that the list of a node's containers may take. Discovery among
-// thousands of processes takes seconds; most of this is for a pod that waits.
-const listDeadline = 2 * nodePatience
+// listDeadline is the longest that the list of a node's containers may take, besides what a pod may
+// wait for its node. Discovery among thousands of processes takes seconds.
+const listDeadline = 15 * time.Minute
 
 // Limits on nodes, where users' jobs have the right of way. All requests are zero: what is not
 // reserved cannot make a node full, and the kernel ends these pods first when memory is short.
@@ -78,7 +75,7 @@ func (in JobInputs) nodeJob(w nodeWork) *batchv1.Job {
 		},
 		Spec: batchv1.JobSpec{
 			BackoffLimit:          ptr.To[int32](listBackoff),
-			ActiveDeadlineSeconds: ptr.To(int64(listDeadline.Seconds())),
+			ActiveDeadlineSeconds: ptr.To(int64(in.nodeDeadline(w).Seconds())),
 			// Two pods of one worker would write one inventory.
 			PodReplacementPolicy: ptr.To(batchv1.Failed),
 			PodFailurePolicy:     podFailures(),
@@ -86,12 +83,16 @@ func (in JobInputs) nodeJob(w nodeWork) *batchv1.Job {
 		},
 	}
 	if len(w.keys) > 0 {
-		s := resolve(&in.Scan.Spec)
 		job.Annotations[annotationImageKeys] = strings.Join(w.keys, ",")
 		job.Spec.BackoffLimit = ptr.To[int32](backoffLimit)
-		job.Spec.ActiveDeadlineSeconds = ptr.To(int64((listDeadline + time.Duration(len(w.keys))*s.Timeout).Seconds()))
 	}
 	return job
+}
+
+// nodeDeadline is the longest that a Job may take, its pod's waiting included.
+func (in JobInputs) nodeDeadline(w nodeWork) time.Duration {
+	s := resolve(&in.Scan.Spec)
+	return in.Config.pendingDeadline() + listDeadline + time.Duration(len(w.keys))*s.Timeout
 }
 
 // podFailures are the deaths of a pod that are nobody's fault, and the one that every other pod would die.

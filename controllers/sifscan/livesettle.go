@@ -189,8 +189,8 @@ func (r *Reconciler) spreadReports(ctx context.Context, p *pass, images *liveIma
 		changed := false
 		for i := range inventory.Containers {
 			c := &inventory.Containers[i]
-			if image := images.byKey[c.Key]; image != nil && image.report != "" && c.Report == "" {
-				c.Report, changed = image.report, true
+			if image := images.byKey[c.Key]; image != nil && image.last() != "" && c.Report == "" {
+				c.Report, changed = image.last(), true
 			}
 		}
 		if !changed {

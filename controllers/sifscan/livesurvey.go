@@ -208,7 +208,7 @@ func (s *survey) listed() bool {
 
 // stuck says why a Job that is not over will not end well on its node, and how long it may still take to
 // be so; false while nothing is against it.
-func stuck(n *nodeState, t *nodeTask, node *corev1.Node, now time.Time) (cause, bool) {
+func stuck(n *nodeState, t *nodeTask, node *corev1.Node, patience time.Duration, now time.Time) (cause, bool) {
 	if why, _ := absence(n.Name, node, now); why.reason != "" {
 		return why, true
 	}
@@ -226,5 +226,5 @@ func stuck(n *nodeState, t *nodeTask, node *corev1.Node, now time.Time) (cause, 
 		}
 		since, why = held.since, held.cause
 	}
-	return why, now.Sub(since) >= nodePatience
+	return why, now.Sub(since) >= patience
 }
