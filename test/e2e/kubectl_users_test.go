@@ -91,7 +91,7 @@ var _ = Describe("With kubectl", func() {
 		Expect(err).To(HaveOccurred())
 		Expect(out).To(ContainSubstring(advice))
 	},
-		Entry("no target", `{target: {}}`, "set exactly one of volume, list, directory and image"),
+		Entry("no target", `{target: {}}`, "set exactly one of volume, list, running, directory and image"),
 		Entry("a name that no claim can have", `{target: {volume: {claimName: Shared_Images}}}`, "use the name of a PersistentVolumeClaim"),
 		Entry("a field that does not exist", `{target: {volume: {claim: shared}}}`, `unknown field "spec.target.volume.claim"`),
 		Entry("an absolute subPath", `{target: {volume: {claimName: c, subPath: /images}}}`, "remove the leading '/'"),

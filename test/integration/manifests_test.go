@@ -20,8 +20,8 @@ var _ = DescribeTable("A wrong manifest is refused by kubectl apply with a messa
 		Expect(err).To(HaveOccurred(), "it was accepted")
 		Expect(out).To(ContainSubstring(message))
 	},
-	Entry("nothing to scan", `{target: {}}`, "spec.target: set exactly one of volume, list, directory and image"),
-	Entry("two things to scan", target(`volume: {claimName: a}, image: {reference: b}`), "spec.target: set exactly one of volume, list, directory and image"),
+	Entry("nothing to scan", `{target: {}}`, "spec.target: set exactly one of volume, list, running, directory and image"),
+	Entry("two things to scan", target(`volume: {claimName: a}, image: {reference: b}`), "spec.target: set exactly one of volume, list, running, directory and image"),
 	Entry("a list without a ConfigMap", target(`list: {volumes: []}`), "spec.target.list.configMap"),
 	Entry("a list in a ConfigMap that no ConfigMap can be named", target(`list: {configMap: {name: "My Targets"}}`), "spec.target.list.configMap.name: use the name of a ConfigMap"),
 	Entry("a key that leads elsewhere", target(`list: {configMap: {name: targets, key: ".."}}`), "spec.target.list.configMap.key: use a key of the ConfigMap"),
