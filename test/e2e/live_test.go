@@ -112,12 +112,27 @@ var _ = Describe("Containers that run in a slurmd pod", Ordered, func() {
 			image, _, _ := strings.Cut(name, " ")
 			Expect(c.Report).To(Equal(reports[image].Name), name)
 		}
-		Expect(groups()["private/secret.sif exec"].Coverage).To(Equal(v1alpha1.CoverageComplete))
+		for _, name := range []string{"private/secret.sif exec", "science.sif exec", "science.sif instance", "plain.sqsh exec"} {
+			Expect(groups()[name].Coverage).To(Equal(v1alpha1.CoverageComplete), name)
+		}
+		Expect(groups()["science.sif exec writable"].Coverage).To(Equal(v1alpha1.CoveragePartial), "its own layer is not read")
 	})
 
 	It("are counted in the SIFScan", func() {
 		Expect(scan.Status.Nodes).To(HaveValue(And(HaveField("Selected", int32(1)), HaveField("Done", int32(1)))))
 		Expect(scan.Status.Containers).To(HaveValue(And(HaveField("Found", int32(133)), HaveField("Images", int32(4)))))
+	})
+
+	It("are only listed where no more is asked for", func() {
+		before := reportsOf(scan)
+		list := s.running(pod)
+		list.Name = "list"
+		list.Spec.Target.Running.ListOnly = true
+		list.Spec.Target.Running.SlurmJobID = "4711"
+		list.create()
+		Eventually(get(list.SIFScan)).Should(HaveField("Status.Containers", HaveValue(HaveField("Found", int32(128)))))
+		Eventually(get(list.SIFScan)).Should(WithTransform(conditionsOf, ContainSubstring("Complete=True")))
+		Expect(reportsOf(scan)).To(Equal(before), "no image was read")
 	})
 
 	It("are looked at by an opener of two capabilities and read by a scanner that has none", func() {
