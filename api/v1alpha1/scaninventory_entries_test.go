@@ -69,8 +69,8 @@ func TestWhatIsPackedBadlyIsAnErrorAndNeverAnEmptyList(t *testing.T) {
 		"a list that stops": {EntriesGz: packed(`[{"path":"a.sif"},`)},
 		"both":              {EntriesGz: whole, Entries: someEntries(1)},
 		"an entry too many": {EntriesGz: packed("[" + strings.Repeat("{},", MaxInventoryEntries) + "{}]")},
-		"a bomb":            {EntriesGz: packed("[" + strings.Repeat(" ", 1<<27))},
-		"one endless path":  {EntriesGz: packed(`[{"path":"` + strings.Repeat("a", 64<<20))},
+		"a bomb":            {EntriesGz: packed("[" + strings.Repeat(" ", 1<<24))},
+		"one endless path":  {EntriesGz: packed(`[{"path":"` + strings.Repeat("a", 8<<20))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats

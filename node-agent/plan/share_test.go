@@ -34,8 +34,8 @@ func load(items []Item) (sum int64) {
 
 func TestEveryItemIsInExactlyOneShareWhateverTheListAndTheWorkers(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
-		items := make([]Item, r.IntN(200))
+	for range 60 {
+		items := make([]Item, r.IntN(150))
 		for i := range items {
 			items[i] = Item{
 				Kind: []Kind{Image, Directory, Reference, Failure}[r.IntN(4)],
@@ -50,7 +50,14 @@ func TestEveryItemIsInExactlyOneShareWhateverTheListAndTheWorkers(t *testing.T) 
 			if again := Share(slices.Clone(items), workers, w); !cmp.Equal(share, again) {
 				t.Fatalf("worker %d of %d has another share when asked again", w, workers)
 			}
-			if !slices.IsSortedFunc(share, func(a, b Item) int { return slices.Index(items, a) - slices.Index(items, b) }) {
+			at := -1
+			inOrder := func(i Item) bool {
+				next := at + 1 + slices.Index(items[at+1:], i)
+				forwards := next > at
+				at = next
+				return forwards
+			}
+			if slices.ContainsFunc(share, func(i Item) bool { return !inOrder(i) }) {
 				t.Fatalf("worker %d of %d: its share is not in the list's order", w, workers)
 			}
 			for _, i := range share {
@@ -71,10 +78,10 @@ func TestEveryItemIsInExactlyOneShareWhateverTheListAndTheWorkers(t *testing.T) 
 // The goal: the worker with most has at most 1.15 of the ideal, which is an equal part of all, or
 // the largest image where that alone is more.
 func TestSharesOfLongTailedSizesEndNearlyTogether(t *testing.T) {
-	for _, n := range []int{40, 120, 1000, 10_000} {
+	for _, n := range []int{40, 120, 1000, 4000} {
 		for _, workers := range []int{2, 4, 16} {
 			worst := 0.0
-			for seed := range uint64(10) {
+			for seed := range uint64(4) {
 				items := longTailed(seed, n)
 				ideal, longest := load(items)/int64(workers), int64(0)
 				for _, i := range items {
