@@ -4,10 +4,14 @@
 package live
 
 import (
+	"bufio"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -191,5 +195,51 @@ func TestThePathOfAProcessRootIsRefused(t *testing.T) {
 		if r.exit != 2 || !strings.Contains(r.stderr, "--pid") {
 			t.Fatalf("scan of %s ended with %d\n%.500s%.500s", path, r.exit, r.stdout, r.stderr)
 		}
+	}
+}
+
+// Everybody may mount what he likes where Apptainer mounts a container's root, in a namespace of his own.
+func TestTheMachineIsNobodysContainer(t *testing.T) {
+	const fake = `mkdir -p "$0/apptainer/mnt/session/final" && mount --rbind / "$0/apptainer/mnt/session/final" && echo ready && `
+	for name, rest := range map[string]string{
+		"mounted at final":              `exec "$1"`,
+		"mounted at final, and entered": `exec chroot "$0/apptainer/mnt/session/final" "$1"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			place := at("fake-" + strconv.Itoa(len(rest)))
+			if err := errors.Join(os.Mkdir(place, 0o755), os.Chown(place, user, user)); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", "unshare", "--user", "--map-root-user", "--mount",
+				"sh", "-c", fake+rest, place, at("sandbox")+live.Sleep)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+			out, err := cmd.StdoutPipe()
+			if err == nil {
+				err = cmd.Start()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				_ = cmd.Process.Kill() // it sleeps for ever
+				_ = cmd.Wait()
+			}()
+			if said, err := bufio.NewReader(out).ReadString('\n'); err != nil || said != "ready\n" {
+				t.Fatalf("%q %v", said, err)
+			}
+			r := call(t, "ps", "-o", "json")
+			var list struct{ Items []listed }
+			if err := json.Unmarshal([]byte(r.stdout), &list); err != nil {
+				t.Fatal(err)
+			}
+			for _, item := range list.Items {
+				if slices.Contains(item.PIDs, 1) || slices.Contains(item.PIDs, int32(cmd.Process.Pid)) || slices.Contains(item.PIDs, int32(os.Getpid())) {
+					t.Errorf("listed: %+v", item)
+				}
+			}
+			if report, r := scanPID(t, cmd.Process.Pid); report != nil || r.exit != 1 {
+				t.Errorf("scan ended with %d and report %+v\n%s", r.exit, report, r.stderr)
+			}
+		})
 	}
 }
