@@ -133,6 +133,7 @@ func (r *Reconciler) settleSlot(p *pass, queued bool) {
 // releaseDeleted gives the slot of a SIFScan back that is deleted, once its Jobs are: their deletion is what
 // brings it here again.
 func (r *Reconciler) releaseDeleted(ctx context.Context, scan types.NamespacedName) error {
+	r.slots.gone(scan)
 	uid, has := r.slots.of(scan)
 	if !has {
 		return nil

@@ -135,6 +135,13 @@ func (s *slots) gaveUp(scan types.NamespacedName, job types.UID) bool {
 	return job != "" && s.yielded[scan] == job
 }
 
+// gone forgets what is remembered of a deleted scan besides its slot.
+func (s *slots) gone(scan types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.yielded, scan)
+}
+
 // of returns the UID of a scan that has a slot or a place in the line; false: it has neither.
 func (s *slots) of(scan types.NamespacedName) (types.UID, bool) {
 	s.mu.Lock()

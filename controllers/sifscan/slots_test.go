@@ -188,10 +188,17 @@ func TestAScanThatGivesItsSlotUpQueuesAgainBehindTheOthers(t *testing.T) {
 	if !d.gaveUp(name("a/stuck"), "job-1") || d.gaveUp(name("a/stuck"), "job-2") || d.gaveUp(name("a/2"), "") {
 		t.Error("the Job that it gave up is mistaken")
 	}
+	d.gone(name("a/other"))
 	d.waits("a/stuck", 16, "1 of 1")
 	d.ends("a/2", "a/stuck")
 	if d.gaveUp(name("a/stuck"), "job-1") {
 		t.Error("its next Job would be mistaken for the one that it gave up")
+	}
+	d.waits("a/4", 17, "1 of 1")
+	d.yield(name("a/stuck"), "job-2")
+	d.gone(name("a/stuck"))
+	if len(d.yielded) > 0 {
+		t.Error("something is remembered of a scan that is deleted")
 	}
 }
 

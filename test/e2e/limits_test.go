@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -163,6 +164,63 @@ var _ = Describe("Two operators", Serial, func() {
 		Eventually(get(s.scan().create())).Should(beDone())
 	})
 })
+
+var _ = Describe("A node that is full but for 50m of CPU", Serial, func() {
+	It("still tells what runs on it", func() {
+		full := fillNode("50m")
+		s := siteWithoutClaim()
+		scan := wrapper{&v1alpha1.SIFScan{
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "list"},
+			Spec:       v1alpha1.SIFScanSpec{Target: v1alpha1.Target{Running: &v1alpha1.RunningTarget{NodeName: full, ListOnly: true}}},
+		}}.create()
+		Eventually(get(scan)).Should(And(
+			HaveField("Status.CompletionTime", Not(BeNil())), HaveField("Status.Nodes", HaveValue(HaveField("Done", BeEquivalentTo(1))))))
+
+		By("and does not take a scan that asks for more")
+		other := newSite().image(alpine, "a.sif")
+		volume := other.scan()
+		volume.Spec.Resources.Requests[corev1.ResourceCPU] = resource.MustParse("100m")
+		Eventually(get(volume.create())).Should(And(beWaiting(v1alpha1.ReasonUnschedulable), say("Insufficient cpu")))
+	})
+})
+
+// fillNode has a pod ask for all CPU of the real node but some, and returns the node's name.
+func fillNode(free string) string {
+	GinkgoHelper()
+	nodes, pods := &corev1.NodeList{}, &corev1.PodList{}
+	Expect(admin.List(ctx, nodes)).To(Succeed())
+	i := slices.IndexFunc(nodes.Items, func(n corev1.Node) bool { return len(n.Spec.Taints) == 0 })
+	Expect(i).To(BeNumerically(">=", 0))
+	node := nodes.Items[i]
+	left := node.Status.Allocatable[corev1.ResourceCPU]
+	left.Sub(resource.MustParse(free))
+	Expect(admin.List(ctx, pods, client.MatchingFields{"spec.nodeName": node.Name})).To(Succeed())
+	for _, pod := range pods.Items {
+		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		asked := resource.Quantity{}
+		for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+			asked.Add(*c.Resources.Requests.Cpu()) // more than the scheduler counts, where containers prepare the pod and end
+		}
+		left.Sub(asked)
+	}
+	s := siteWithoutClaim()
+	filler := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "filler"}, Spec: corev1.PodSpec{
+		SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+		Containers: []corev1.Container{{
+			Name: "none", Image: "none", ImagePullPolicy: corev1.PullNever, // it only has to be given its place
+			SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
+			Resources:       corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: left}},
+		}},
+	}}
+	Expect(admin.Create(ctx, filler)).To(Succeed())
+	DeferCleanup(func() {
+		Expect(client.IgnoreNotFound(admin.Delete(ctx, filler, client.GracePeriodSeconds(0)))).To(Succeed())
+	})
+	Eventually(get(filler)).Should(HaveField("Spec.NodeName", node.Name))
+	return node.Name
+}
 
 // ghost is a node that the scheduler knows and that no machine stands behind: what is bound to it never starts.
 type ghost struct{ *corev1.Node }
