@@ -68,6 +68,7 @@ bench: build preflight-root ## Measure against the peers, in pairs, and print th
 	@go run ./test/bench/shares
 	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/schedules
 	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/scans
+	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/images
 
 ##@ Test
 

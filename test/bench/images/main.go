@@ -65,7 +65,7 @@ func bench(ctx context.Context, agent string, images int) (err error) {
 			return err
 		}
 	}
-	return nil
+	return b.rematch()
 }
 
 // scan scans a volume and prints a row.
