@@ -149,6 +149,9 @@ var _ = Describe("Who may have running containers scanned", func() {
 	It("lets it be deleted, also in the foreground, whose bookkeeping writes finalizers", func() {
 		scan := theirs()
 		Expect(patch(scan, func() { scan.Finalizers = []string{"sifscan.io/test"} })).To(Succeed())
+		Expect(patch(scan, func() {
+			scan.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "any", UID: "any"}}
+		})).To(Succeed())
 		Expect(tenant.Delete(ctx, scan)).To(Succeed())
 		Eventually(func() error {
 			if err := tenant.Get(ctx, client.ObjectKeyFromObject(scan), scan); err != nil {
