@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -21,11 +22,11 @@ import (
 // hoard lists one container with the longest names there are, and hands out a file.
 type hoard struct {
 	file  string
-	lists int
+	lists atomic.Int32
 }
 
 func (h *hoard) List(context.Context) (*opener.Listing, error) {
-	h.lists++
+	h.lists.Add(1)
 	c := opener.Container{Image: opener.Image{Path: strings.Repeat(`\xff`, 4096), Within: strings.Repeat(`\xff`, 4096)}}
 	c.ID, c.Claimed, c.Processes = "1", strings.Repeat("\xff", 4096), make([]int, 1024)
 	for i := range c.Processes {
@@ -116,7 +117,7 @@ func TestStrangersAndNonsenseAreNotAnswered(t *testing.T) {
 			t.Errorf("%s: answered with %.100q", name, got)
 		}
 	}
-	if h.lists != 3 {
-		t.Errorf("listed %d times", h.lists)
+	if h.lists.Load() != 3 {
+		t.Errorf("listed %d times", h.lists.Load())
 	}
 }
