@@ -1,15 +1,18 @@
 package squashfs
 
 import (
-	"context"
 	"iter"
 	"runtime"
 	"sync"
 	"sync/atomic"
 )
 
-// maxInflaters bounds the memory of inflateAhead: each holds a decompressor.
-const maxInflaters = 8
+const (
+	// maxInflaters bounds the memory of inflateTogether: each holds a decompressor.
+	maxInflaters = 8
+	// blocksAhead is what a walk that ends early has inflated in vain: 128 KiB.
+	blocksAhead = 16
+)
 
 // span is a table of metadata blocks: from the first of them to behind the last.
 type span struct{ start, end int64 }
@@ -42,37 +45,50 @@ func (r *Reader) countMetadata(table span) (count int64, err error) {
 	return count, nil
 }
 
-// inflateAhead fills the metadata cache on all cores with what a walk is about
-// to read: inflating is two thirds of a walk, which does one thing after the
-// other. Tables that do not fit in the cache together are left to the walk, for
-// their blocks would be pushed out before they are read; so are errors: the
-// walk knows on the way to which file they stand.
-func (r *Reader) inflateAhead(ctx context.Context, tables ...span) {
-	type place struct{ off, end int64 }
-	var places []place
+// inflateAhead has metadata be inflated on all cores, a little ahead of a walk
+// that is about to read the tables whole, until stop is called: inflating is two
+// thirds of a walk, which does one thing after the other. Tables that do not fit
+// in the cache together are left to the walk, for their blocks could be pushed
+// out before they are read.
+func (r *Reader) inflateAhead(tables ...span) (stop func(), err error) {
+	blocks := int64(0)
 	for _, t := range tables {
-		for off, err := range r.blocks(t) {
-			if err != nil {
-				break
-			}
-			if len(places) == r.meta.limit {
-				return
-			}
-			places = append(places, place{off, t.end})
+		n, err := r.countMetadata(t)
+		if err != nil {
+			return nil, err
+		}
+		blocks += n
+	}
+	if blocks > int64(r.meta.limit) {
+		return func() {}, nil
+	}
+	r.ahead.Add(1)
+	return func() { r.ahead.Add(-1) }, nil
+}
+
+// inflateTogether puts the metadata block at off and those behind it in the
+// cache. Errors are left to who reads the block: he knows to which file it
+// belongs.
+func (r *Reader) inflateTogether(off, end int64) {
+	places := make([]int64, 0, blocksAhead)
+	for off, err := range r.blocks(span{off, end}) {
+		if err != nil || len(places) == blocksAhead {
+			break
+		}
+		if _, ok := r.meta.get(off); !ok {
+			places = append(places, off)
 		}
 	}
 	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), maxInflaters) {
-		workers.Go(func() {
-			for ctx.Err() == nil {
-				n := int(next.Add(1)) - 1
-				if n >= len(places) {
-					return
-				}
-				_, _ = r.metadata(places[n].off, places[n].end)
-			}
-		})
+	work := func() {
+		for n := next.Add(1) - 1; n < int64(len(places)); n = next.Add(1) - 1 {
+			_, _ = r.inflateMetadata(places[n], end)
+		}
 	}
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), maxInflaters, len(places)) - 1 {
+		workers.Go(work)
+	}
+	work()
 	workers.Wait()
 }

@@ -338,9 +338,7 @@ func TestAHostileImageGivesAnErrorThatNamesTheDefect(t *testing.T) {
 	for _, test := range hostile {
 		t.Run(test.name, func(t *testing.T) {
 			img := test.image()
-			// What the tables hold is inflated ahead, whether or not the walk gets there.
-			// Twice the image for tables inflated ahead; of the rest a part is pools, from which the race detector drops at random.
-			err := bounded(t, 2*time.Second, 16<<20+2*uint64(len(img)), func() error { return readEverything(img, 1<<20) })
+			err := bounded(t, 2*time.Second, 8<<20, func() error { return readEverything(img, 1<<20) })
 			var e *Error
 			switch {
 			case test.kind == 0 && err != nil:

@@ -36,7 +36,11 @@ func (r *Reader) Measure(ctx context.Context) (Sizes, error) {
 	if err != nil {
 		return s, err
 	}
-	r.inflateAhead(ctx, inodes, span{r.sb.directoryTable, r.listingEnd})
+	stop, err := r.inflateAhead(inodes, span{r.sb.directoryTable, r.listingEnd})
+	if err != nil {
+		return s, err
+	}
+	defer stop()
 	// Lists of blocks lie in the inode table. When they are longer together
 	// than the table, files share them.
 	budget := blocks * metadataSize / 4

@@ -35,6 +35,17 @@ func (r *Reader) metadata(off, end int64) (metaBlock, error) {
 	if b, ok := r.meta.get(off); ok {
 		return b, nil
 	}
+	if r.ahead.Load() > 0 {
+		r.inflateTogether(off, end)
+		if b, ok := r.meta.get(off); ok {
+			return b, nil
+		}
+	}
+	return r.inflateMetadata(off, end)
+}
+
+// inflateMetadata reads and decompresses a metadata block, and caches it.
+func (r *Reader) inflateMetadata(off, end int64) (metaBlock, error) {
 	s := r.scratch.Get().(*scratch)
 	defer r.scratch.Put(s)
 	size, stored, err := r.metadataHeader(off)

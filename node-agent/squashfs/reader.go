@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 )
 
 // Reader reads one image. It holds no descriptor of its own: closing the
@@ -24,7 +25,8 @@ type Reader struct {
 	chunks  *clock[int64, []byte] // of the file, by their offset
 	indexes *clock[string, *Index]
 	data    *blockCache
-	scratch sync.Pool // of *scratch
+	scratch sync.Pool    // of *scratch
+	ahead   atomic.Int32 // walks that inflateAhead serves
 }
 
 // scratch is what one decompression needs.
