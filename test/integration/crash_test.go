@@ -21,25 +21,33 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
-// mortal is an operator that dies with a write: the API server stores it, and the operator
-// never learns. It is replaced by one that lives.
+// mortal is an operator that dies with a write in a namespace: the API server stores it, and
+// the operator never learns. It is replaced by one that lives. What other specs left in other
+// namespaces it writes as any operator does, while it lives.
 type mortal struct {
 	*process
-	left atomic.Int32
-	died atomic.Bool
+	namespace string
+	left      atomic.Int32
+	died      atomic.Bool
 }
 
 var errDead = errors.New("the operator is dead")
 
-// startMortal starts an operator that dies with its nth write.
-func startMortal(n int32) *mortal {
-	m := &mortal{}
+// startMortal starts an operator that dies with its nth write in the namespace.
+func startMortal(namespace string, n int32) *mortal {
+	m := &mortal{namespace: namespace}
 	m.left.Store(n)
 	m.process = startOperator(m.wrap)
 	return m
 }
 
-func (m *mortal) write(do func() error) error {
+func (m *mortal) write(obj client.Object, do func() error) error {
+	if obj.GetNamespace() != m.namespace {
+		if m.left.Load() <= 0 {
+			return errDead
+		}
+		return do()
+	}
 	left := m.left.Add(-1)
 	if left < 0 {
 		return errDead
@@ -55,16 +63,16 @@ func (m *mortal) write(do func() error) error {
 func (m *mortal) wrap(inner client.WithWatch) client.Client {
 	return interceptor.NewClient(inner, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			return m.write(func() error { return c.Create(ctx, obj, opts...) })
+			return m.write(obj, func() error { return c.Create(ctx, obj, opts...) })
 		},
 		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
-			return m.write(func() error { return c.Delete(ctx, obj, opts...) })
+			return m.write(obj, func() error { return c.Delete(ctx, obj, opts...) })
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
-			return m.write(func() error { return c.Patch(ctx, obj, patch, opts...) })
+			return m.write(obj, func() error { return c.Patch(ctx, obj, patch, opts...) })
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
-			return m.write(func() error { return c.SubResource(sub).Update(ctx, obj, opts...) })
+			return m.write(obj, func() error { return c.SubResource(sub).Update(ctx, obj, opts...) })
 		},
 	})
 }
@@ -137,7 +145,7 @@ var _ = Describe("An operator that is killed", Serial, func() {
 		for n := int32(1); ; n++ {
 			namespace := newNamespace()
 			creations := jobCreations(namespace)
-			m := startMortal(n)
+			m := startMortal(namespace, n)
 			By(fmt.Sprintf("dying with write %d", n))
 			runThrough(m, namespace)
 			m.stop()

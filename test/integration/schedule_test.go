@@ -163,7 +163,7 @@ var _ = Describe("A ScanSchedule", func() {
 	It("starts a run once although the operator dies after it made the SIFScan, before it wrote so", func() {
 		created()
 		operator.stop()
-		dying := startMortal(1)
+		dying := startMortal(s.Namespace, 1)
 		DeferCleanup(func() { dying.stop(); operator = startOperator(nil) })
 		hour := pastTheHour()
 		wake(s)
