@@ -210,3 +210,33 @@ func TestTheMountsOfOneProcessAreReadUpToABound(t *testing.T) {
 		t.Errorf("found %d", len(got))
 	}
 }
+
+// A user may make as many namespaces, mounts and processes as his limits allow, and all others wait for the listing.
+func TestMountsOfTheNameOfASessionAreFollowedUpToABound(t *testing.T) {
+	var text strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&text, "%d 1 0:%d / /home/u/%d/apptainer/mnt/session/final ro - overlay overlay rw\n", i+2, i+2, i)
+	}
+	if v := parseView([]byte(text.String())); len(v.sessions) != maxSessions {
+		t.Errorf("%d sessions", len(v.sessions))
+	}
+}
+
+func TestManyStartersOfOneSandboxAndALongLineOfDescentCostNoMoreThanTheyAre(t *testing.T) {
+	const each = 3000
+	n := newNode()
+	box := bind("/shared/box")
+	for pid := 10_000; pid < 10_000+each; pid++ {
+		n.add(pid, 1, "starter", 4242, box.starter())
+	}
+	for pid := 20_000; pid < 20_000+each; pid++ {
+		n.add(pid, max(pid-1, 20_000), "sh", 4242, box.container())
+	}
+	start := time.Now()
+	if _, err := Discover(n.MapFS); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+}

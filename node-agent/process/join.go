@@ -27,8 +27,8 @@ func (t *table) groups() []*group {
 		root := p.view.root.filesystem()
 		t.help(p, starters)
 		switch made := starters[root]; {
-		case root.device == "" || slices.ContainsFunc(made, func(g *group) bool { return g.starter == p }):
-		case len(made) > 0:
+		case root.device == "" || made.by[p] != nil:
+		case len(made.groups) > 0:
 			if g := t.begot(p, made); g != nil {
 				t.join(g, p)
 			} else {
@@ -42,15 +42,21 @@ func (t *table) groups() []*group {
 		}
 	}
 	for _, p := range lost {
-		t.adopt(p, starters[p.view.root.filesystem()])
+		t.adopt(p, starters[p.view.root.filesystem()].groups)
 	}
 	all := slices.Collect(maps.Values(orphans))
 	for _, made := range starters {
-		all = append(all, made...)
+		all = append(all, made.groups...)
 	}
 	all = slices.DeleteFunc(all, func(g *group) bool { return len(g.members) == 0 })
 	slices.SortFunc(all, func(a, b *group) int { return cmp.Compare(a.members[0].PID, b.members[0].PID) })
 	return all
+}
+
+// makers are the starters of one root: their containers, oldest first, and by starter.
+type makers struct {
+	groups []*group
+	by     map[*process]*group
 }
 
 // starters are the makers of all containers' roots. A starter's helpers see its mounts too: the starter is the one
@@ -58,8 +64,8 @@ func (t *table) groups() []*group {
 //
 // Anybody may mount what he likes at …/apptainer/mnt/session/final in a namespace of his own. A root that is
 // the first process's or the maker's own is no container's: handing it out would show the node.
-func (t *table) starters() map[filesystem][]*group {
-	all := map[filesystem][]*group{}
+func (t *table) starters() map[filesystem]makers {
+	all := map[filesystem]makers{}
 	var node filesystem
 	if first := t.processes[1]; first != nil {
 		node = first.view.root.filesystem()
@@ -73,7 +79,15 @@ func (t *table) starters() map[filesystem][]*group {
 			if parent := t.processes[p.parent]; parent != nil && parent.sees(final) {
 				continue
 			}
-			all[final] = append(all[final], &group{starter: p, session: s})
+			m := all[final]
+			if m.by == nil {
+				m.by = map[*process]*group{}
+			}
+			if m.by[p] == nil {
+				m.by[p] = &group{starter: p, session: s}
+				m.groups = append(m.groups, m.by[p])
+			}
+			all[final] = m
 		}
 	}
 	return all
@@ -85,7 +99,7 @@ func (p *process) sees(final filesystem) bool {
 }
 
 // help puts a process that sees a session with the starter that begot it.
-func (t *table) help(p *process, starters map[filesystem][]*group) {
+func (t *table) help(p *process, starters map[filesystem]makers) {
 	for _, s := range p.view.sessions {
 		if g := t.begot(p, starters[s.final.filesystem()]); g != nil {
 			g.helpers = append(g.helpers, p)
@@ -108,17 +122,15 @@ func (t *table) join(g *group, p *process) {
 }
 
 // begot returns the group of p's nearest ancestor that made its root; nil where none of them did.
-func (t *table) begot(p *process, made []*group) *group {
+func (t *table) begot(p *process, m makers) *group {
 	// A number can be given again, which may close a circle: the way up is bounded.
 	for range 4096 {
 		parent := t.processes[p.parent]
 		if parent == nil || parent == p {
 			return nil
 		}
-		for _, g := range made {
-			if g.starter == parent {
-				return g
-			}
+		if g := m.by[parent]; g != nil {
+			return g
 		}
 		p = parent
 	}

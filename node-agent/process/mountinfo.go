@@ -84,6 +84,10 @@ const (
 	rootfsName = "rootfs"
 )
 
+// maxSessions of a mountinfo file. A starter makes one, and sees those that it is nested in; anybody may mount 100,000 of that name, and each process is asked
+// for each of them.
+const maxSessions = 16
+
 // programs are the names of the directory that holds a session.
 var programs = []string{"/apptainer", "/singularity"}
 
@@ -107,6 +111,9 @@ func parseView(text []byte) *view {
 		}
 		dir, name, ok := inSession(m.Point)
 		if !ok {
+			continue
+		}
+		if at[dir] == nil && len(order) == maxSessions {
 			continue
 		}
 		if at[dir] == nil {

@@ -61,7 +61,7 @@ func copyTree(ctx context.Context, img *rootfs.Image, dir string, limit int64) (
 		if spent += block; limit > 0 && spent > limit {
 			return tooLarge(limit)
 		}
-		n, err := copyEntry(fsys, to, name, e, limit-spent, limit > 0)
+		n, err := copyEntry(ctx, fsys, to, name, e, limit-spent, limit > 0)
 		spent += n
 		return err
 	})
@@ -73,7 +73,7 @@ func tooLarge(limit int64) error {
 }
 
 // copyEntry copies one file of at most room bytes, where that is bounded.
-func copyEntry(fsys rootfs.FS, to *os.Root, name string, e fs.DirEntry, room int64, bounded bool) (int64, error) {
+func copyEntry(ctx context.Context, fsys rootfs.FS, to *os.Root, name string, e fs.DirEntry, room int64, bounded bool) (int64, error) {
 	switch {
 	case e.IsDir():
 		return 0, to.Mkdir(name, 0o700)
@@ -91,6 +91,9 @@ func copyEntry(fsys rootfs.FS, to *os.Root, name string, e fs.DirEntry, room int
 		return 0, nil // refused, or of another mount
 	}
 	defer in.Close()
+	// A file that a process of the user serves need not end.
+	stop := context.AfterFunc(ctx, func() { in.Close() })
+	defer stop()
 	out, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, err
@@ -102,6 +105,8 @@ func copyEntry(fsys rootfs.FS, to *os.Root, name string, e fs.DirEntry, room int
 	n, err := io.Copy(out, from)
 	err = errors.Join(err, out.Close())
 	switch {
+	case ctx.Err() != nil:
+		return n, context.Cause(ctx)
 	case bounded && n > room:
 		return n, tooLarge(room)
 	case errors.Is(err, syscall.ENOSPC):

@@ -8,12 +8,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/opener"
+	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
 )
 
 // counting counts reads.
@@ -87,5 +90,40 @@ func TestAFileSystemThatNeverAnswersHoldsOneImageUpAndNotTheRun(t *testing.T) {
 	r.fail(ctx, err, time.Minute)
 	if o := r.Report.Outcome; o.Reason != v1alpha1.ReasonDeadlineExceeded || o.Coverage != v1alpha1.CoverageUnreachable {
 		t.Errorf("%+v", o)
+	}
+}
+
+// endless is a file of a file system that a user serves; it notes that it was opened.
+type endless struct {
+	rootfs.FS
+	opened chan struct{}
+}
+
+func (e *endless) Open(string) (fs.File, error) {
+	f, err := os.Open("/dev/zero")
+	close(e.opened)
+	return f, err
+}
+
+func TestTheCopyOfAFileThatNeverEndsEndsWithTheScan(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	files := &endless{opened: make(chan struct{})}
+	go func() { <-files.opened; cancel(errors.New("time is up")) }()
+	_, err = copyEntry(ctx, files, to, "file", entries[0], 0, false)
+	if err == nil || err.Error() != "time is up" {
+		t.Errorf("ended with %v", err)
 	}
 }
