@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"regexp"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 	spdxjson "github.com/spdx/tools-golang/json"
+	"github.com/spdx/tools-golang/spdx/v2/common"
 	"github.com/spdx/tools-golang/spdxlib"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
@@ -149,8 +151,12 @@ func TestEverySPDXPackageHasItsURLAndBelongsToTheImage(t *testing.T) {
 			contained[string(r.RefB.ElementRefID)] = true
 		}
 	}
-	urls := map[string]bool{}
+	urls, ids := map[string]bool{}, map[common.ElementID]bool{}
 	for _, p := range doc.Packages {
+		if ids[p.PackageSPDXIdentifier] {
+			t.Errorf("two packages are %s", p.PackageSPDXIdentifier)
+		}
+		ids[p.PackageSPDXIdentifier] = true
 		if p.PrimaryPackagePurpose == "LIBRARY" {
 			urls[p.PackageExternalReferences[0].Locator] = contained[string(p.PackageSPDXIdentifier)]
 		}
@@ -159,6 +165,36 @@ func TestEverySPDXPackageHasItsURLAndBelongsToTheImage(t *testing.T) {
 		if !urls[p.PURL] {
 			t.Errorf("%s is missing or in no relation to the image", p.PURL)
 		}
+	}
+}
+
+// etcd holds the document of every image, compressed.
+func TestAPackageTakesFewBytesOfACompressedSPDXDocument(t *testing.T) {
+	size := func(packages int) int {
+		s := subject()
+		s.Packages = nil
+		for i := range packages {
+			name, version := fmt.Sprintf("lib%d", i), fmt.Sprintf("%d.%d-1", i%7, i%11)
+			s.Packages = append(s.Packages, engine.Package{
+				Name: name, Version: version, Type: "deb", PURL: fmt.Sprintf("pkg:deb/debian/%s@%s?arch=amd64", name, version),
+			})
+		}
+		var b bytes.Buffer
+		zip, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := zip.Write(mustMake(t, SPDX, s)); err != nil {
+			t.Fatal(err)
+		}
+		if err := zip.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Len()
+	}
+	const packages = 1000
+	if each := float64(size(packages)-size(0)) / packages; each > 32 {
+		t.Errorf("a package takes %.1f bytes", each)
 	}
 }
 

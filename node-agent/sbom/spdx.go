@@ -2,7 +2,6 @@ package sbom
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"strings"
 
@@ -47,8 +46,8 @@ func SPDX(s Subject) ([]byte, error) {
 		doc.Packages = append(doc.Packages, spdxOSPackage(s.OS))
 		doc.Relationships = append(doc.Relationships, relation(spdxImage, common.TypeRelationshipContains, spdxOS))
 	}
-	for _, p := range s.Packages {
-		x := spdxFromPackage(p)
+	for i, p := range s.Packages {
+		x := spdxFromPackage(i+1, p)
 		doc.Packages = append(doc.Packages, x)
 		doc.Relationships = append(doc.Relationships,
 			relation(spdxImage, common.TypeRelationshipContains, x.PackageSPDXIdentifier))
@@ -85,9 +84,10 @@ func spdxOSPackage(os engine.OS) *spdx.Package {
 	return x
 }
 
-func spdxFromPackage(p engine.Package) *spdx.Package {
-	id := common.ElementID(fmt.Sprintf("Package-%s-%.12x", identifier(p.Type), sha256.Sum256([]byte(p.PURL))))
-	x := spdxPackage(id, p.Name, p.Version, "LIBRARY")
+// spdxFromPackage identifies a package by its number: an identifier has a meaning within its document only (clause 7.2), and
+// a hash, named again by the relationship, was half of what a document takes when it is compressed.
+func spdxFromPackage(number int, p engine.Package) *spdx.Package {
+	x := spdxPackage(common.ElementID(fmt.Sprintf("Package-%d", number)), p.Name, p.Version, "LIBRARY")
 	x.PackageExternalReferences = []*spdx.PackageExternalReference{{
 		Category: common.CategoryPackageManager,
 		RefType:  common.TypePackageManagerPURL,
@@ -104,16 +104,6 @@ func spdxFromPackage(p engine.Package) *spdx.Package {
 		x.PackageFileName = p.Locations[0]
 	}
 	return x
-}
-
-// identifier makes text part of an identifier, which may hold letters, digits, dots and hyphens only (clause 7.2).
-func identifier(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' {
-			return r
-		}
-		return '-'
-	}, text)
 }
 
 func relation(from common.ElementID, kind string, to common.ElementID) *spdx.Relationship {
