@@ -52,6 +52,9 @@ func siteWithoutClaim() *site {
 		}
 		Expect(client.IgnoreNotFound(admin.Delete(ctx, ns))).To(Succeed())
 	})
+	// Until its account is there, a namespace takes no pods.
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: "default"}}
+	Eventually(func() error { return admin.Get(ctx, client.ObjectKeyFromObject(account), account) }).Should(Succeed())
 	var err error
 	s.dir, err = os.MkdirTemp("", "sifscan-e2e-volume-")
 	Expect(err).NotTo(HaveOccurred())
