@@ -50,7 +50,7 @@ func newSlurmd(with func(*fixtures.Tree), calls map[string][]string) *slurmd {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "slurm-", Labels: map[string]string{
 		"pod-security.kubernetes.io/enforce": "privileged",
 	}}}
-	Expect(admin.Create(ctx, ns)).To(Succeed())
+	createNamespace(ns)
 	DeferCleanup(func() { Expect(admin.Delete(ctx, ns)).To(Succeed()) })
 	dir, err := os.MkdirTemp("", "sifscan-e2e-slurmd-")
 	Expect(err).NotTo(HaveOccurred())

@@ -44,7 +44,7 @@ func siteWithoutClaim() *site {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "hpc-", Labels: map[string]string{
 		"pod-security.kubernetes.io/enforce": "restricted",
 	}}}
-	Expect(admin.Create(ctx, ns)).To(Succeed())
+	createNamespace(ns)
 	s := &site{namespace: ns.Name}
 	DeferCleanup(func() {
 		if CurrentSpecReport().Failed() {
@@ -52,9 +52,6 @@ func siteWithoutClaim() *site {
 		}
 		Expect(client.IgnoreNotFound(admin.Delete(ctx, ns))).To(Succeed())
 	})
-	// Until its account is there, a namespace takes no pods.
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: "default"}}
-	Eventually(func() error { return admin.Get(ctx, client.ObjectKeyFromObject(account), account) }).Should(Succeed())
 	var err error
 	s.dir, err = os.MkdirTemp("", "sifscan-e2e-volume-")
 	Expect(err).NotTo(HaveOccurred())
@@ -62,6 +59,14 @@ func siteWithoutClaim() *site {
 	Expect(os.Chmod(s.dir, 0o755)).To(Succeed())
 	s.volume()
 	return s
+}
+
+// createNamespace creates a namespace and waits for its account: until that is there it takes no pods.
+func createNamespace(ns *corev1.Namespace) {
+	GinkgoHelper()
+	Expect(admin.Create(ctx, ns)).To(Succeed())
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: "default"}}
+	Eventually(func() error { return admin.Get(ctx, client.ObjectKeyFromObject(account), account) }).Should(Succeed())
 }
 
 // volume makes the PersistentVolume.
