@@ -10,6 +10,9 @@ NAME ?= dev
 TEST_CLUSTER := test
 # Architectures of the images.
 ARCHES ?= amd64 arm64
+# What make test-faults breaks over how many scans. A run that failed is planned again by its seed, which it prints.
+FAULTS_SCANS ?= 200
+FAULTS_SEED ?= $(shell date +%s)
 # Time for each fuzz target of make test-fuzz.
 FUZZTIME ?= 10m
 VERSION ?= dev
@@ -100,8 +103,8 @@ test-slurm: preflight-root ## A job of a real Slurm on this machine, which is in
 	@go test -count=1 -v -run TestTheJobOfARealSlurmIsListed ./test/live
 
 .PHONY: test-faults
-test-faults: preflight-root ## The end-to-end tests that break things, alone.
-	@hack/e2e.sh "$(TEST_CLUSTER)" --label-filter=faults
+test-faults: preflight-root ## The end-to-end tests that break things; the one with a seed over FAULTS_SCANS=200 scans (FAULTS_SEED=…).
+	@FAULTS_SCANS=$(FAULTS_SCANS) FAULTS_SEED=$(FAULTS_SEED) hack/e2e.sh "$(TEST_CLUSTER)" --label-filter=faults --timeout=2h
 
 ##@ Cluster
 

@@ -10,7 +10,6 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -84,13 +83,12 @@ func operatorProcess() process {
 	GinkgoHelper()
 	var found process
 	Eventually(func() bool {
-		pods := &corev1.PodList{}
-		if err := admin.List(ctx, pods, client.InNamespace("sifscan-system"),
-			client.MatchingLabels{"app.kubernetes.io/component": "manager"}); err != nil || len(pods.Items) != 1 {
+		pod, err := operatorPod()
+		if err != nil {
 			return false
 		}
 		var ok bool
-		found, ok = processOf(&pods.Items[0], "manager")
+		found, ok = processOf(pod, "manager")
 		return ok
 	}).Should(BeTrue(), "the operator does not run")
 	return found

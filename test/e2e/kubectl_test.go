@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,10 +35,16 @@ func tryKubectl(stdin string, args ...string) (string, error) {
 // cluster runs the command that manages the development cluster.
 func cluster(command, component string) {
 	GinkgoHelper()
+	Expect(tryCluster(command, component)).To(Succeed())
+}
+
+func tryCluster(command, component string) error {
 	cmd := exec.Command("go", "run", "-C", filepath.Join(repository, "hack", "cluster"), "./cmd/cluster",
 		command, "--name", os.Getenv(clusterVariable), component)
-	out, err := run(cmd)
-	Expect(err).NotTo(HaveOccurred(), out)
+	if out, err := run(cmd); err != nil {
+		return fmt.Errorf("cluster %s %s: %w: %s", command, component, err, out)
+	}
+	return nil
 }
 
 func run(cmd *exec.Cmd) (string, error) {

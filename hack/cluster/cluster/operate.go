@@ -26,6 +26,16 @@ func Kill(ctx context.Context, name, component string) error {
 	return operate(ctx, name, component, func(record process.Record) error { return end(ctx, record, syscall.SIGKILL) })
 }
 
+// Pause has one component stand still with its connections open, as on a machine that is short of everything.
+func Pause(ctx context.Context, name, component string) error {
+	return operate(ctx, name, component, func(record process.Record) error { return record.Signal(syscall.SIGSTOP) })
+}
+
+// Resume has a component go on that Pause stopped. Any other is left alone.
+func Resume(ctx context.Context, name, component string) error {
+	return operate(ctx, name, component, func(record process.Record) error { return record.Signal(syscall.SIGCONT) })
+}
+
 // Start starts one component with the command line that it was started with before. One that runs is left alone.
 func Start(ctx context.Context, name, component string) error {
 	return operate(ctx, name, component, func(record process.Record) error {

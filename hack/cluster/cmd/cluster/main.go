@@ -25,6 +25,8 @@ const usage = `usage: cluster COMMAND [--name dev] [--repo DIR] [ARGUMENT…]
   load        import OCI archives (arguments) into the node, unless it has the same images already
   stop        end one component (argument) in order and wait for it
   kill        end one component (argument) with SIGKILL
+  pause       have one component (argument) stand still, with SIGSTOP
+  resume      have it go on
   start       start one component (argument) again
 `
 
@@ -54,6 +56,8 @@ var commands = map[string]command{
 	"load":       {run: load, root: true, least: 1, most: many},
 	"stop":       {run: stop, root: true, least: 1, most: 1},
 	"kill":       {run: kill, root: true, least: 1, most: 1},
+	"pause":      {run: pause, root: true, least: 1, most: 1},
+	"resume":     {run: resume, root: true, least: 1, most: 1},
 	"start":      {run: start, root: true, least: 1, most: 1},
 }
 
@@ -166,9 +170,11 @@ func load(ctx context.Context, o options) error {
 	return cluster.Load(ctx, o.name, repo, o.arguments, say)
 }
 
-func stop(ctx context.Context, o options) error  { return cluster.Stop(ctx, o.name, o.arguments[0]) }
-func kill(ctx context.Context, o options) error  { return cluster.Kill(ctx, o.name, o.arguments[0]) }
-func start(ctx context.Context, o options) error { return cluster.Start(ctx, o.name, o.arguments[0]) }
+func stop(ctx context.Context, o options) error   { return cluster.Stop(ctx, o.name, o.arguments[0]) }
+func kill(ctx context.Context, o options) error   { return cluster.Kill(ctx, o.name, o.arguments[0]) }
+func pause(ctx context.Context, o options) error  { return cluster.Pause(ctx, o.name, o.arguments[0]) }
+func resume(ctx context.Context, o options) error { return cluster.Resume(ctx, o.name, o.arguments[0]) }
+func start(ctx context.Context, o options) error  { return cluster.Start(ctx, o.name, o.arguments[0]) }
 
 // checkout returns the folder of the repository: the one given, or the nearest above the working directory.
 func checkout(given string) (string, error) {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestWrongCommandLinesShowTheUsage(t *testing.T) {
-	for _, line := range []string{"", "walk", "up --what", "up dev", "kill", "kill etcd kubelet", "load", "down --name"} {
+	for _, line := range []string{"", "walk", "up --what", "up dev", "kill", "kill etcd kubelet", "pause", "load", "down --name"} {
 		if err := run(context.Background(), strings.Fields(line)); !errors.Is(err, errUsage) {
 			t.Errorf("cluster %s: error %v, want the usage", line, err)
 		}
