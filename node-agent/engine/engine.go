@@ -29,6 +29,20 @@ type Executed interface {
 	Ready(ctx context.Context) error
 }
 
+// Rematcher is implemented by engines that list an image's packages and match them with a database of their own: a list that
+// they made stays right as long as the image stays what it was.
+type Rematcher interface {
+	Engine
+	// Rematch returns what Scan would of an image that has not changed since Scan made the inventory (InventoryFile) of it for
+	// the same scan types and excluded directories. It does not use t.Root; BytesRead and FilesVisited are 0. Nothing in the
+	// inventory is taken on trust. Where Rematch fails, the image has to be scanned.
+	Rematch(ctx context.Context, t Target, inventory []byte) (*Result, error)
+}
+
+// MaxInventory bounds an inventory that is matched again, in bytes. One of 300 packages takes 140 KiB; the largest images of
+// scientific software hold 30,000 packages.
+const MaxInventory = 16 << 20
+
 // Format is a document a scan is asked for.
 type Format string
 

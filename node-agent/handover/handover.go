@@ -13,6 +13,7 @@
 //	state/     written by the reporter
 //	  known.jsonl          one Known a line; the file appears whole, by rename
 //	  acks.jsonl           one Ack a line
+//	  inventory-<n>.json   the answer to the last EventRecall
 //
 // Journals only grow, so either half can die at any point and read the whole story again.
 // Both ends bound what they read: a line by maxLine, a journal by what the other's volume holds.
@@ -70,6 +71,8 @@ type Event struct {
 	Identity string                `json:"identity,omitempty"`
 	// Live names the file that a live container was started from: its report is named by it.
 	Live string `json:"live,omitempty"`
+	// Recall numbers an EventRecall, from 1.
+	Recall int `json:"recall,omitempty"`
 	// Container of an EventContainer.
 	Container *v1alpha1.InventoryContainer `json:"container,omitempty"`
 }
@@ -82,11 +85,14 @@ const NoVolume = -1
 func (e Event) OnVolume() string { return cmp.Or(e.File, e.Path) }
 
 // Ack is the reporter's answer. Folder names the result that is stored; Finished answers
-// EventFinished. An Error means that it will never be stored.
+// EventFinished, Recall the EventRecall of this number. An Error means that it will never be stored,
+// or is not kept.
 type Ack struct {
-	Folder   string `json:"folder,omitempty"`
-	Finished bool   `json:"finished,omitempty"`
-	Error    string `json:"error,omitempty"`
+	Folder   string    `json:"folder,omitempty"`
+	Finished bool      `json:"finished,omitempty"`
+	Recall   int       `json:"recall,omitempty"`
+	Recalled *Recalled `json:"recalled,omitempty"`
+	Error    string    `json:"error,omitempty"`
 }
 
 // Known is a line of what the API knew when the reporter started. Exactly one field is set.
@@ -97,6 +103,8 @@ type Known struct {
 	InFlight *v1alpha1.InFlight `json:"inFlight,omitempty"`
 	// Death is why the worker's previous pod died, as "Reason: message"; empty when it is not known.
 	Death string `json:"death,omitempty"`
+	// Recalls tells that the reporter answers EventRecall.
+	Recalls bool `json:"recalls,omitempty"`
 }
 
 // KnownVolume is what reports of a volume are named by. They come first, in the order of the

@@ -19,9 +19,13 @@ import (
 // maxLine bounds a line of any journal. A path of PATH_MAX bytes, each escaped, is 16 KiB.
 const maxLine = 64 << 10
 
-// pollInterval is how soon one half sees what the other wrote. Inotify would save some
-// wake-ups and need a fallback; four stat calls a second cost nothing.
-const pollInterval = 100 * time.Millisecond
+// How soon one half sees what the other wrote: the waits grow by a quarter, so that ten thousand
+// short answers are not ten thousand long waits. Inotify would save some wake-ups and need a
+// fallback; ten stat calls a second cost nothing.
+const (
+	pollFirst = 2 * time.Millisecond
+	pollMost  = 100 * time.Millisecond
+)
 
 // lineWriter appends JSON lines to a file that only this process writes.
 type lineWriter struct{ f *os.File }

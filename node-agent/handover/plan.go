@@ -60,7 +60,7 @@ func (s *Scanner) Plan() (items []plan.Item, ok bool, err error) {
 // Freeze offers a list, and waits for the one that is frozen: this, or that of another pod which
 // was faster.
 func (s *Scanner) Freeze(ctx context.Context, items []plan.Item) (frozen []plan.Item, err error) {
-	err = writePlan(filepath.Join(s.results, planFile), func(w io.Writer) error {
+	err = writeFile(filepath.Join(s.results, planFile), func(w io.Writer) error {
 		for _, i := range items {
 			if err := plan.Write(w, i); err != nil {
 				return err
@@ -102,7 +102,7 @@ func (r *Reporter) PlanOffered() (io.ReadCloser, error) {
 
 // TellPlan gives the scanner the list that is frozen.
 func (r *Reporter) TellPlan(write func(io.Writer) error) error {
-	return writePlan(filepath.Join(r.state, planFile), func(w io.Writer) error {
+	return writeFile(filepath.Join(r.state, planFile), func(w io.Writer) error {
 		return write(&limited{w: w, left: maxPlan})
 	})
 }
@@ -131,8 +131,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-// writePlan writes a file that appears complete or not at all.
-func writePlan(path string, write func(io.Writer) error) error {
+// writeFile writes a file that appears complete or not at all.
+func writeFile(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return err

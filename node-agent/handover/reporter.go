@@ -34,7 +34,7 @@ func OpenReporter(results, state string) (*Reporter, error) {
 	}
 	before := tail{path: acksPath(state)}
 	defer before.close()
-	err := next(&before, func(a Ack) error { r.acked[a.key()] = a; return nil })
+	err := next(&before, func(a Ack) error { r.remember(a); return nil })
 	if err != nil && !errors.Is(err, errNotYet) {
 		return nil, err
 	}
@@ -42,9 +42,13 @@ func OpenReporter(results, state string) (*Reporter, error) {
 	return r, err
 }
 
+// key tells answers apart. No folder's name holds a slash.
 func (a Ack) key() string {
-	if a.Finished {
-		return "/finished" // no folder's name holds a slash
+	switch {
+	case a.Finished:
+		return "/finished"
+	case a.Recall > 0:
+		return fmt.Sprintf("/recall/%d", a.Recall)
 	}
 	return a.Folder
 }
@@ -84,16 +88,18 @@ func (r *Reporter) Next(fn func(Event) error) error {
 // Follow calls fn for each event, and idle whenever there is none left, until ctx ends or
 // either fails. It returns nil when ctx ends.
 func (r *Reporter) Follow(ctx context.Context, fn func(Event) error, idle func() error) error {
-	err := poll(ctx, func() (bool, error) {
-		if err := r.Next(fn); err != nil {
-			return false, err
+	for ctx.Err() == nil {
+		err := poll(ctx, func() (told bool, err error) {
+			if err := r.Next(func(e Event) error { told = true; return fn(e) }); err != nil {
+				return false, err
+			}
+			return told, idle() // after an event another is near
+		})
+		if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Cause(ctx))) {
+			return err
 		}
-		return false, idle()
-	})
-	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		return nil
 	}
-	return err
+	return nil
 }
 
 // Answered returns the answer on a result folder that was given before, by this process or an
@@ -108,8 +114,14 @@ func (r *Reporter) Ack(a Ack) error {
 	if _, ok := r.acked[a.key()]; ok {
 		return nil
 	}
-	r.acked[a.key()] = a
+	r.remember(a)
 	return r.acks.write(a)
+}
+
+// remember notes that something was answered, and not all of what was said.
+func (r *Reporter) remember(a Ack) {
+	a.Recalled = nil
+	r.acked[a.key()] = a
 }
 
 // folderName is what the scanner calls its result folders: nothing hidden, no separator.

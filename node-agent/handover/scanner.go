@@ -21,6 +21,8 @@ type Scanner struct {
 
 	acked    map[string]string // result folder → error, empty when stored
 	finished *Ack
+	recalls  int // how often something was asked back
+	recalled Ack // the last answer to that
 }
 
 // OpenScanner opens the scanner's end over the two directories.
@@ -51,6 +53,7 @@ type Knowledge struct {
 	Entries  map[string]KnownEntry
 	Attempts map[string]int32 // target that killed earlier pods → how many
 	Death    string
+	Recalls  bool // the reporter answers EventRecall
 }
 
 func newKnowledge() *Knowledge {
@@ -89,6 +92,7 @@ func (k *Knowledge) add(line Known) {
 	if line.Death != "" {
 		k.Death = line.Death
 	}
+	k.Recalls = k.Recalls || line.Recalls
 }
 
 // Tell appends an event to the journal.
@@ -153,9 +157,12 @@ func (s *Scanner) WaitFinished(ctx context.Context) error {
 
 func (s *Scanner) readAcks() error {
 	err := next(&s.acks, func(a Ack) error {
-		if a.Finished {
+		switch {
+		case a.Finished:
 			s.finished = &a
-		} else {
+		case a.Recall > 0:
+			s.recalled = a
+		default:
 			s.acked[a.Folder] = a.Error
 		}
 		return nil
@@ -168,16 +175,14 @@ func (s *Scanner) readAcks() error {
 
 // poll calls done until it says so, fails, or ctx ends.
 func poll(ctx context.Context, done func() (bool, error)) error {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
+	for wait := pollFirst; ; wait = min(wait*5/4, pollMost) {
 		if ok, err := done(); ok || err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 	}
 }

@@ -101,6 +101,8 @@ type Reporter struct {
 	budget     budget
 	inventory  *inventory
 	shelf      *shelf // nil: documents are kept on no volume
+	// last is the report that was read for the scanner, which will soon be written anew.
+	last *v1alpha1.ScanReport
 }
 
 // Run reports until ctx ends, which is when the pod's main container has ended and the kubelet
@@ -176,6 +178,8 @@ func (r *Reporter) handle(ctx context.Context, e handover.Event) error {
 		r.inventory.listed(e.Total)
 	case handover.EventBegun:
 		r.inventory.begun(e.Path)
+	case handover.EventRecall:
+		return r.recall(ctx, e)
 	case handover.EventEntry:
 		return r.entry(ctx, e)
 	case handover.EventContainer:

@@ -190,3 +190,8 @@ func settings(engineName, version, database string, asked []string) string {
 	database = cmp.Or(strings.TrimPrefix(database, "sha256:"), "none")
 	return report.Hash(6, asked...) + ":" + engineName + "-" + version + ":" + database[:min(len(database), known)]
 }
+
+// exceptDatabase is an identity without its last part, the database.
+func exceptDatabase(identity string) string {
+	return identity[:max(strings.LastIndexByte(identity, ':'), 0)]
+}

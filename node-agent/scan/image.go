@@ -79,6 +79,12 @@ type Result struct {
 
 // scan scans one target.
 func (s *Scanner) scan(ctx context.Context, t target) *Result {
+	r, _ := s.result(ctx, t, func(ctx context.Context, r *Result) error { return t.scan(ctx, s, r) }) // r says why it failed
+	return r
+}
+
+// result is what comes of a target that is read into it. An error is also its reason.
+func (s *Scanner) result(ctx context.Context, t target, read func(context.Context, *Result) error) (*Result, error) {
 	start := s.Now()
 	r := s.newResult(t.place(), t.about(), start)
 	if s.Timeout > 0 {
@@ -86,16 +92,17 @@ func (s *Scanner) scan(ctx context.Context, t target) *Result {
 		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, errTimeout)
 		defer cancel()
 	}
-	err := s.guard(r, func() error { return t.scan(ctx, s, r) })
+	err := s.guard(r, func() error { return read(ctx, r) })
 	r.Report.Scanner.Duration = &metav1.Duration{Duration: s.Now().Sub(start).Round(time.Millisecond)}
 	if err != nil {
 		r.fail(ctx, err, s.Timeout)
 	}
-	if err := s.guard(r, func() error { return r.document(s.Reports) }); err != nil {
-		r.fail(ctx, err, s.Timeout)
+	if broken := s.guard(r, func() error { return r.document(s.Reports) }); broken != nil {
+		r.fail(ctx, broken, s.Timeout)
+		err = broken
 	}
 	r.judge(s.Policy)
-	return r
+	return r, err
 }
 
 // failed is the result of something that could not be opened.
@@ -136,16 +143,8 @@ func (s *Scanner) read(ctx context.Context, img opened, r *Result) error {
 	if err != nil {
 		return err
 	}
-	target := engine.Target{
-		Root:         fsys,
-		DisplayName:  r.Report.Target.Path,
-		Architecture: cmp.Or(img.architecture, img.Info().Architecture),
-		ScanTypes:    s.Types,
-		ExcludeDirs:  s.ExcludeDirs,
-		Formats:      s.Formats,
-		CreatedAt:    r.Report.ObservedAt.Time,
-		Repository:   img.repository,
-	}
+	target := s.asked(r, cmp.Or(img.architecture, img.Info().Architecture))
+	target.Root, target.Repository = fsys, img.repository
 	var found *engine.Result
 	if executed, ok := s.Engine.(engine.Executed); ok {
 		found, err = s.scanWith(ctx, executed, img, target)
@@ -166,6 +165,18 @@ func (s *Scanner) read(ctx context.Context, img opened, r *Result) error {
 		return err
 	}
 	return img.Incomplete()
+}
+
+// asked is what the engine is asked for.
+func (s *Scanner) asked(r *Result, architecture string) engine.Target {
+	return engine.Target{
+		DisplayName:  r.Report.Target.Path,
+		Architecture: architecture,
+		ScanTypes:    s.Types,
+		ExcludeDirs:  s.ExcludeDirs,
+		Formats:      s.Formats,
+		CreatedAt:    r.Report.ObservedAt.Time,
+	}
 }
 
 // settings are what besides the file decides what a scan finds.

@@ -166,9 +166,10 @@ func (r *run) target(ctx context.Context, t target) (*Result, error) {
 		r.tally(e.Outcome)
 		return nil, r.alive(at, covered(e.Outcome))
 	}
-	if name, ok := r.unchanged(ctx, t); ok {
+	before := r.earlier(ctx, t)
+	if before.unchanged() {
 		r.tally(v1alpha1.EntryUnchanged)
-		if err := r.sink.Note(at, v1alpha1.EntryUnchanged, name); err != nil {
+		if err := r.sink.Note(at, v1alpha1.EntryUnchanged, before.report); err != nil {
 			return nil, err
 		}
 		return nil, r.alive(at, covered(v1alpha1.EntryUnchanged))
@@ -179,20 +180,12 @@ func (r *run) target(ctx context.Context, t target) (*Result, error) {
 	if err := r.sink.Begin(at); err != nil {
 		return nil, err
 	}
-	result := r.scan(ctx, t)
+	result := r.rematch(ctx, t, before)
+	if result == nil {
+		result = r.scan(ctx, t)
+	}
 	// The end of the run is no property of the image that was being read.
 	return result, context.Cause(ctx)
-}
-
-// unchanged says whether the API has a report of this very content, made with these settings.
-func (r *run) unchanged(ctx context.Context, t target) (report string, ok bool) {
-	name := r.reportName(t.place())
-	before := r.known.Reports[name]
-	if before == "" {
-		return "", false
-	}
-	id := t.identity(ctx)
-	return name, id != "" && before == id+":"+r.settings()
 }
 
 func (r *run) reportName(at Place) string {

@@ -93,6 +93,7 @@ type HandoverSink struct {
 var (
 	_ Sink          = (*HandoverSink)(nil)
 	_ ContainerSink = (*HandoverSink)(nil)
+	_ Archive       = (*HandoverSink)(nil)
 )
 
 // maxPending results may wait in the results volume: its limit is 512 MiB, and a result with
@@ -117,6 +118,13 @@ func (h *HandoverSink) Note(p Place, outcome v1alpha1.EntryOutcome, report strin
 // Container tells what is alive.
 func (h *HandoverSink) Container(c *v1alpha1.InventoryContainer) error {
 	return h.Hand.Tell(handover.Event{Type: handover.EventContainer, Container: c})
+}
+
+// Recall asks the reporter.
+func (h *HandoverSink) Recall(ctx context.Context, p Place, identity string) (*handover.Recalled, error) {
+	ctx, cancel := h.bounded(ctx)
+	defer cancel()
+	return h.Hand.Recall(ctx, p.event(handover.Event{Identity: identity}))
 }
 
 // event is e about the place.

@@ -1,7 +1,6 @@
 package native
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -58,10 +57,7 @@ func (s *scan) convert(found []*extractor.Package) []engine.Package {
 		p.FoundBy = uniqueSorted(p.FoundBy, maxLocations)
 		packages = append(packages, *p)
 	}
-	slices.SortFunc(packages, func(a, b engine.Package) int {
-		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version),
-			cmp.Compare(a.PURL, b.PURL))
-	})
+	slices.SortFunc(packages, comparePackages)
 	return packages
 }
 

@@ -2,28 +2,29 @@ package native
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 )
 
-// ErrStale is returned for an inventory that another version of the engine wrote: the image may hold more by now than it tells.
-var ErrStale = errors.New("the inventory is another version's")
+// ErrStale is returned for an inventory that another version of the engine wrote, or for other scan types: the image may hold
+// more than it tells.
+var ErrStale = errors.New("the inventory is of another kind of scan")
 
-// Rematch returns what Scan would of an image that has not changed since it was scanned for the same scan types: its
-// packages are taken from the inventory of that scan (engine.InventoryFile) and matched with the engine's database. It reads
-// nothing else: Root is not used, BytesRead and FilesVisited are 0. Whoever keeps inventories answers for their content, and
-// for their size. Where Rematch fails, the image has to be scanned.
+var _ engine.Rematcher = (*Engine)(nil)
+
+// Rematch implements engine.Rematcher.
 func (e *Engine) Rematch(ctx context.Context, t engine.Target, inventory []byte) (*engine.Result, error) {
 	known, err := readInventory(inventory)
 	if err != nil {
+		return nil, fmt.Errorf("read the inventory: %w", err)
+	}
+	if err := known.answers(t); err != nil {
 		return nil, err
 	}
 	result := &engine.Result{
-		EngineVersion: Version, OS: known.OS, Packages: known.Packages,
-		Warnings: known.Warnings, DroppedWarnings: known.DroppedWarnings,
+		EngineVersion: Version, OS: known.OS, Warnings: known.Warnings, DroppedWarnings: known.DroppedWarnings,
 	}
 	if t.Scans(engine.ScanSecrets) {
 		result.Secrets = append([]engine.Secret{}, known.Secrets...) // not nil: looked for
@@ -32,8 +33,11 @@ func (e *Engine) Rematch(ctx context.Context, t engine.Target, inventory []byte)
 	if known.UnownedFiles != nil {
 		unowned = &insight{report: *known.UnownedFiles}
 	}
-	if err := e.match(ctx, result); err != nil {
-		return nil, failed(ctx, t, err)
+	if t.Scans(engine.ScanPackages) {
+		result.Packages = known.Packages
+		if err := e.match(ctx, result); err != nil {
+			return nil, failed(ctx, t, err)
+		}
 	}
 	if result.Documents, err = makeDocuments(t, result, unowned); err != nil {
 		return nil, failed(ctx, t, err)
@@ -41,16 +45,20 @@ func (e *Engine) Rematch(ctx context.Context, t engine.Target, inventory []byte)
 	return result, ctx.Err()
 }
 
-func readInventory(text []byte) (*nativeDocument, error) {
-	var known nativeDocument
-	switch err := json.Unmarshal(text, &known); {
-	case err != nil:
-		return nil, fmt.Errorf("read the inventory: %w", err)
-	case known.Schema != inventorySchema || known.Engine != (engineName{Name, Version}):
-		return nil, fmt.Errorf("%w: %s of %s %s, not %s of %s %s", ErrStale, engine.Text(known.Schema, maxName),
-			engine.Text(known.Engine.Name, maxName), engine.Text(known.Engine.Version, maxVersion), inventorySchema, Name, Version)
-	case len(known.Packages) > maxPackages:
-		return nil, fmt.Errorf("the inventory lists %d packages, and no image more than %d", len(known.Packages), maxPackages)
+// answers says why the inventory is none that Scan made of the target with this engine.
+func (d *nativeDocument) answers(t engine.Target) error {
+	switch {
+	case d.Schema != inventorySchema || d.Engine != (engineName{Name, Version}):
+		return fmt.Errorf("%w: %s of %s %s, not %s of %s %s", ErrStale, engine.Text(d.Schema, maxName),
+			engine.Text(d.Engine.Name, maxName), engine.Text(d.Engine.Version, maxVersion), inventorySchema, Name, Version)
+	case d.Architecture != t.Architecture:
+		return fmt.Errorf("%w: the image was of another architecture", ErrStale)
+	case !t.Scans(engine.ScanPackages) && len(d.Packages) > 0,
+		!t.Scans(engine.ScanSecrets) && len(d.Secrets) > 0,
+		(t.Scans(engine.ScanFileInsight) && !t.Repository) != (d.UnownedFiles != nil):
+		return fmt.Errorf("%w: its scan types were others", ErrStale)
+	case t.Scans(engine.ScanPackages) && len(d.Packages) == 0:
+		return errors.New("the inventory lists no package: what is empty is looked at again")
 	}
-	return &known, nil
+	return nil
 }

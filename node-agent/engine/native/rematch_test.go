@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,6 +79,84 @@ func TestSecretsThatWereLookedForAndNotFoundStayLookedFor(t *testing.T) {
 	got, err := e.Rematch(t.Context(), target, scanned(t, e, target).Documents[engine.InventoryFile])
 	if err != nil || got.Secrets == nil {
 		t.Errorf("secrets %v, %v", got.Secrets, err)
+	}
+}
+
+func TestEveryChoiceOfScanTypesIsMatchedAgainAsItIsScanned(t *testing.T) {
+	e, target := toRematch(t)
+	e = e.WithDatabase(testDatabase(t))
+	root := target.Root
+	for _, types := range [][]engine.ScanType{
+		nil, {engine.ScanPackages}, {engine.ScanFileInsight}, {engine.ScanSecrets}, {engine.ScanFileInsight, engine.ScanSecrets},
+	} {
+		target.Root, target.ScanTypes = root, types
+		want := scanned(t, e, target)
+		target.Root = nil
+		got, err := e.Rematch(t.Context(), target, want.Documents[engine.InventoryFile])
+		if err != nil {
+			t.Errorf("%v: %v", types, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" || got.Assessed() != want.Assessed() {
+			t.Errorf("%v (-scan +rematch):\n%s", types, diff)
+		}
+		target.ScanTypes = []engine.ScanType{engine.ScanPackages, engine.ScanFileInsight, engine.ScanSecrets}
+		if _, err := e.Rematch(t.Context(), target, want.Documents[engine.InventoryFile]); err == nil {
+			t.Errorf("an inventory of %v was taken for one of all scan types", types)
+		}
+	}
+}
+
+func TestWhatNoScanWritesIsRefusedAndNotMatched(t *testing.T) {
+	e, target := toRematch(t)
+	whole := scanned(t, e, target).Documents[engine.InventoryFile]
+	if _, err := e.Rematch(t.Context(), target, whole); err != nil {
+		t.Fatal(err)
+	}
+	change := func(old, new string) []byte {
+		t.Helper()
+		changed := strings.Replace(string(whole), old, new, 1)
+		if changed == string(whole) {
+			t.Fatalf("the inventory has no %s:\n%.2000s", old, whole)
+		}
+		return []byte(changed)
+	}
+	listed := func(n int) []byte {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `{"name":"n","version":"%07d","type":"pypi","purl":"pkg:pypi/n@%07d","locations":null,"foundBy":null},`, i, i)
+		}
+		return change(`"packages": [`, `"packages": [`+b.String())
+	}
+	for name, text := range map[string][]byte{
+		"a member that there is not":              change(`"schema"`, `"sequel": 1, "schema"`),
+		"a member of a package that there is not": change(`"purl"`, `"price": 1, "purl"`),
+		"a list of packages, and another":         change(`"packages"`, `"packages": [], "packages"`),
+		"something after its end":                 append(slices.Clone(whole), '{', '}'),
+		"a cursor that moves":                     change(`"name": "requests"`, `"name": "requests\u001b[2J"`),
+		"a name without end":                      change(`"name": "requests"`, `"name": "requests`+strings.Repeat("s", maxPURL)+`"`),
+		"a package without a name":                change(`"name": "requests"`, `"name": ""`),
+		"a package without a URL":                 change(`"purl": "pkg:pypi/requests`, `"purl": "", "architecture": "`),
+		"a hundred locations":                     change(`"locations": [`, `"locations": [`+strings.Repeat(`"a",`, 100)),
+		"packages out of order":                   change(`"type": "pypi"`, `"type": "aaaa"`),
+		"more packages than any image has":        listed(maxPackages + 1),
+		"a package that is null":                  change(`"packages": [`, `"packages": [null,`),
+		"an unowned file that is null":            change(`"listed": null`, `"listed": [null]`),
+		"a directory that is null":                change(`"directories": [`, `"directories": [null,`),
+		"fewer than no unowned files":             change(`"files": `, `"files": -`),
+		"a system that moves the cursor":          change(`"family": "`, `"family": "\u009b`),
+		"another architecture":                    change(`"architecture": "amd64"`, `"architecture": "arm64"`),
+		"more bytes than are read":                append(slices.Clone(whole), make([]byte, engine.MaxInventory)...),
+	} {
+		if _, err := e.Rematch(t.Context(), target, text); err == nil {
+			t.Errorf("%s: it was matched", name)
+		}
+	}
+	nothing := target
+	nothing.ScanTypes = nil
+	text := fmt.Sprintf(`{"schema":%q,"architecture":"amd64","engine":{"name":%q,"version":%q},"os":{},"packages":[]}`, inventorySchema, Name, Version)
+	if _, err := e.Rematch(t.Context(), nothing, []byte(text)); err == nil {
+		t.Error("an inventory of nothing passes for a clean image")
 	}
 }
 

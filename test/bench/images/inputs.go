@@ -31,6 +31,14 @@ type volume struct {
 	server *server
 	db     string
 	runs   int
+	// documents is where reporters keep documents from then on; empty: ConfigMaps.
+	documents string
+}
+
+// keepOnVolume makes a volume for documents.
+func (b *volume) keepOnVolume() error {
+	b.documents = filepath.Join(b.dir, "documents")
+	return os.Mkdir(b.documents, 0o755)
 }
 
 // perFolder is how many images a folder has.
@@ -81,15 +89,15 @@ func installed() ([]string, error) {
 	return all[:packages], nil
 }
 
-// database makes a database in which every second package of this machine has a made-up advisory
-// (CVE-0000 exists nowhere) that has no fix.
-func (b *volume) database() (err error) {
+// database makes a database in which every second package of this machine, the first or the second of
+// two, has a made-up advisory (CVE-0000 exists nowhere) that has no fix.
+func (b *volume) database(of int) (err error) {
 	status, err := installed()
 	if err != nil {
 		return err
 	}
-	b.db = filepath.Join(b.dir, "osv2")
-	from := filepath.Join(b.dir, "osv")
+	b.db = filepath.Join(b.dir, fmt.Sprintf("osv2-%d", of))
+	from := filepath.Join(b.dir, fmt.Sprintf("osv-%d", of))
 	if err := os.MkdirAll(from, 0o755); err != nil {
 		return err
 	}
@@ -100,7 +108,7 @@ func (b *volume) database() (err error) {
 	z := zip.NewWriter(f)
 	for i, paragraph := range status {
 		name, _, _ := strings.Cut(strings.TrimPrefix(paragraph, "Package: "), "\n")
-		if i%2 == 0 {
+		if i%2 == of {
 			err = errors.Join(err, advisory(z, i, name))
 		}
 	}

@@ -28,6 +28,7 @@ func (b *volume) pod() (spent, error) {
 	a := assignment{
 		Kubeconfig: b.server.kubeconfig, Results: filepath.Join(work, "results"), State: filepath.Join(work, "state"),
 		Scan: fmt.Sprintf("scan-%d", b.runs), Calls: filepath.Join(work, "calls.json"),
+		Documents: b.documents,
 	}
 	for _, dir := range []string{a.Results, a.State} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -32,6 +32,17 @@ type assignment struct {
 	Scan                       string
 	// Calls is where the reporter writes its calls.
 	Calls string
+	// Documents is the volume for documents; empty: ConfigMaps.
+	Documents string
+}
+
+// keep says where documents go.
+func (a *assignment) keep(o *reporter.Options) {
+	if a.Documents == "" {
+		o.Artifacts = v1alpha1.ArtifactsConfigMap
+		return
+	}
+	o.Artifacts, o.Volume = v1alpha1.ArtifactsVolume, &reporter.Volume{Dir: a.Documents, ClaimUID: "uid-of-documents"}
 }
 
 // calls that a reporter made to the API server.
@@ -64,13 +75,14 @@ func beReporter(text string) error {
 	if err != nil {
 		return err
 	}
-	err = reporter.Run(ctx, api, a.Results, a.State, reporter.Options{
+	o := reporter.Options{
 		Namespace: namespace, Node: "node-1", ScanName: a.Scan, ScanUID: "uid-of-" + a.Scan, Run: a.Scan, Job: a.Scan,
 		Claims: []reporter.Claim{{Name: claim, UID: "uid-of-" + claim}},
 		Engine: native.Name, ScanTypes: []string{"fileinsight", "pkg"},
-		Artifacts: v1alpha1.ArtifactsConfigMap, MaxFindings: 20, Rescan: v1alpha1.RescanWhenChanged,
-	}, logr.Discard())
-	if err != nil {
+		MaxFindings: 20, Rescan: v1alpha1.RescanWhenChanged,
+	}
+	a.keep(&o)
+	if err := reporter.Run(ctx, api, a.Results, a.State, o, logr.Discard()); err != nil {
 		return err
 	}
 	said, err := json.Marshal(calls{int(counter.reads.Load()), int(counter.writes.Load())})

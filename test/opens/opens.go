@@ -1,7 +1,8 @@
 // Copyright The SIFScan Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package opens counts how often files are opened, for tests and benchmarks of what is not opened.
+package opens
 
 import (
 	"errors"
@@ -15,21 +16,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// opens counts how often files below a directory are opened for reading, by the kernel's word
+// Count is of how often files below a directory are opened for reading, by the kernel's word
 // (inotify(7), IN_OPEN). Descriptors that give no access to content (O_PATH) are none.
-type opens struct {
+type Count struct {
 	file  *os.File
 	fd    int // of file, whose own Fd would make it block
 	count chan int
 	err   error
 }
 
-func watchOpens(dir string) (*opens, error) {
+// Watch begins to count.
+func Watch(dir string) (*Count, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
-	o := &opens{file: os.NewFile(uintptr(fd), "inotify"), fd: fd, count: make(chan int, 1)}
+	o := &Count{file: os.NewFile(uintptr(fd), "inotify"), fd: fd, count: make(chan int, 1)}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return err
@@ -45,7 +47,7 @@ func watchOpens(dir string) (*opens, error) {
 	return o, nil
 }
 
-func (o *opens) read() {
+func (o *Count) read() {
 	var n int
 	buf := make([]byte, 1<<20)
 	for {
@@ -70,8 +72,8 @@ func (o *opens) read() {
 	}
 }
 
-// stop returns the count.
-func (o *opens) stop() (int, error) {
+// Stop ends the count and returns it.
+func (o *Count) Stop() (int, error) {
 	// An event is in the queue before the call that it tells of returns; the queue is read meanwhile.
 	for {
 		n, err := unix.IoctlGetInt(o.fd, unix.TIOCINQ)

@@ -1,0 +1,113 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package handover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+)
+
+// EventRecall: the scanner asks for what is kept of a target's last scan, whose Identity it names. It
+// asks one question at a time, and Recall is its number.
+const EventRecall EventType = "recall"
+
+// Recalled is what is kept of a target's last scan.
+type Recalled struct {
+	// Kind, Architecture and Image are what its report says of the image.
+	Kind         string                `json:"kind,omitempty"`
+	Architecture string                `json:"architecture,omitempty"`
+	Image        *v1alpha1.ReportImage `json:"image,omitempty"`
+	// Inventory is the engine's, at most engine.MaxInventory bytes. It travels in a file.
+	Inventory []byte `json:"-"`
+}
+
+// ErrNotKept is returned for what the reporter cannot give back.
+var ErrNotKept = errors.New("the image's package list is not at hand")
+
+// Recall asks for what is kept of the target of e, and waits for it until ctx ends.
+func (s *Scanner) Recall(ctx context.Context, e Event) (*Recalled, error) {
+	s.recalls++
+	e.Type, e.Recall = EventRecall, s.recalls
+	if err := s.Tell(e); err != nil {
+		return nil, err
+	}
+	err := poll(ctx, func() (bool, error) {
+		err := s.readAcks()
+		return s.recalled.Recall == e.Recall, err
+	})
+	switch answer := s.recalled; {
+	case err != nil:
+		return nil, fmt.Errorf("wait for the image's package list: %w", err)
+	case answer.Error != "" || answer.Recalled == nil:
+		return nil, fmt.Errorf("%w: %s", ErrNotKept, answer.Error)
+	}
+	s.recalled.Recalled.Inventory, err = readInventory(inventoryPath(s.state, e.Recall))
+	return s.recalled.Recalled, err
+}
+
+func readInventory(path string) ([]byte, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > engine.MaxInventory {
+		return nil, tooLarge(info.Size())
+	}
+	text := make([]byte, info.Size())
+	_, err = io.ReadFull(f, text)
+	return text, err
+}
+
+// GiveBack answers an EventRecall. What was given back before is removed: the scanner has read it,
+// and the volume that both travel on holds 128 MiB, most of which a list of targets can take.
+func (r *Reporter) GiveBack(question int, what Recalled) error {
+	if n := len(what.Inventory); n > engine.MaxInventory {
+		return tooLarge(int64(n))
+	}
+	before, err := filepath.Glob(filepath.Join(r.state, inventoryPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, old := range before {
+		if err := os.Remove(old); err != nil {
+			return err
+		}
+	}
+	err = writeFile(inventoryPath(r.state, question), func(w io.Writer) error {
+		_, err := w.Write(what.Inventory)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.Ack(Ack{Recall: question, Recalled: &what})
+}
+
+// AnsweredRecall tells whether an EventRecall was answered, by this process or an earlier one.
+func (r *Reporter) AnsweredRecall(question int) bool {
+	_, ok := r.acked[Ack{Recall: question}.key()]
+	return ok
+}
+
+func tooLarge(size int64) error {
+	return fmt.Errorf("%w: its %d bytes are more than %d", ErrNotKept, size, engine.MaxInventory)
+}
+
+const inventoryPrefix = "inventory-"
+
+func inventoryPath(state string, question int) string {
+	return filepath.Join(state, fmt.Sprintf("%s%d.json", inventoryPrefix, question))
+}

@@ -1,0 +1,125 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reporter
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/report"
+	"github.com/sifscan/sifscan-operator/node-agent/reporter/tree"
+)
+
+// recalls tells whether package lists can be given back: ConfigMaps are written by a scan and never
+// read, for RBAC cannot tell one ConfigMap of a namespace from another.
+func (r *Reporter) recalls() bool {
+	return r.shelf != nil && r.opts.Rescan != v1alpha1.RescanAlways
+}
+
+// recall gives the scanner what is kept of a target's last scan, or tells why nothing is: the image
+// is then opened.
+func (r *Reporter) recall(ctx context.Context, e handover.Event) error {
+	if e.Recall <= 0 || r.hand.AnsweredRecall(e.Recall) {
+		return nil // no question, or answered by this container before it was started anew
+	}
+	kept, err := r.recalled(ctx, e)
+	if err == nil {
+		err = r.hand.GiveBack(e.Recall, kept)
+	}
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	r.log.Info("no package list is given back", "path", e.Path, "why", reasonOf(err))
+	return r.hand.Ack(handover.Ack{Recall: e.Recall, Error: reasonOf(err)})
+}
+
+func (r *Reporter) recalled(ctx context.Context, e handover.Event) (kept handover.Recalled, err error) {
+	if !r.recalls() {
+		return kept, errors.New("the reporter of this scan reads none")
+	}
+	at, err := r.holderOf(e)
+	if err != nil {
+		return kept, err
+	}
+	have, err := r.lastReport(ctx, at.subject.Name(), e.Identity)
+	if err != nil {
+		return kept, err
+	}
+	place := tree.PlaceOf(at.claim, at.subject.Path, have.Name)
+	kept.Inventory, err = within(ctx, r.shelf, func() ([]byte, error) { return readArtifact(r.shelf.tree, place, have, engine.InventoryFile) })
+	if err != nil {
+		return kept, err
+	}
+	body := v1alpha1.Report{Target: have.Report.Target, Image: have.Report.Image.DeepCopy()}
+	report.Bound(&body)
+	kept.Kind, kept.Architecture, kept.Image = body.Target.Kind, body.Target.Architecture, body.Image
+	r.last = have
+	return kept, nil
+}
+
+// lastReport is the report of the scan that gave its image the identity, with its documents on this shelf.
+func (r *Reporter) lastReport(ctx context.Context, name, identity string) (*v1alpha1.ScanReport, error) {
+	if _, known := r.known[name]; !known {
+		return nil, errors.New("its report is not known")
+	}
+	have := &v1alpha1.ScanReport{}
+	err := r.calls.retry(ctx, func(ctx context.Context) error {
+		err := r.api.Get(ctx, types.NamespacedName{Namespace: r.opts.Namespace, Name: name}, have)
+		if apierrors.IsNotFound(err) {
+			have = nil
+			return nil
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read ScanReport %s: %w", name, err)
+	case have == nil:
+		return nil, fmt.Errorf("ScanReport %s is gone", name)
+	case identity == "" || have.Annotations[v1alpha1.AnnotationIdentity] != identity,
+		have.Annotations[v1alpha1.AnnotationOutcome] != v1alpha1.OutcomeScanned,
+		have.Annotations[v1alpha1.AnnotationStore] != r.opts.store():
+		return nil, fmt.Errorf("ScanReport %s is of another scan by now", name)
+	}
+	return have, nil
+}
+
+// readArtifact reads a document of the folder at a place, which must be the one that the report
+// names: others may write to the volume, and nobody but a reporter to the report.
+func readArtifact(t *tree.Tree, at tree.Place, of *v1alpha1.ScanReport, name string) ([]byte, error) {
+	i := slices.IndexFunc(of.Report.Artifacts, func(a v1alpha1.Artifact) bool {
+		return a.Name == name && a.VolumePath == t.VolumePath(at, name)
+	})
+	if i < 0 {
+		return nil, fmt.Errorf("ScanReport %s names no %s", of.Name, name)
+	}
+	want := of.Report.Artifacts[i]
+	if want.SizeBytes < 0 || want.SizeBytes > engine.MaxInventory {
+		return nil, fmt.Errorf("the %d bytes of %s are more than the %d that are read", want.SizeBytes, name, engine.MaxInventory)
+	}
+	f, err := t.Open(at, name, want.SizeBytes)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text := bytes.NewBuffer(make([]byte, 0, want.SizeBytes+bytes.MinRead)) // ReadFrom then needs no second one
+	if _, err := text.ReadFrom(f); err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(text.Bytes()); hex.EncodeToString(sum[:]) != want.SHA256 {
+		return nil, fmt.Errorf("%s is not what ScanReport %s says: somebody changed it", name, of.Name)
+	}
+	return text.Bytes(), nil
+}
