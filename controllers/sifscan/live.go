@@ -152,7 +152,7 @@ func (r *Reconciler) lookAround(ctx context.Context, o *outlook, s *survey) erro
 	return err
 }
 
-// imagesAndWork are the images of a run, and how many of them are being read.
+// imagesInWork are the images of a run, and how many of them are being read.
 type imagesInWork struct {
 	*liveImages
 	waiting int

@@ -286,6 +286,31 @@ func TestMoreImagesThanAJobReadsAreReadInTurns(t *testing.T) {
 	}
 }
 
+// The reporter packs entries that take more than 64 KiB: a few long paths are enough.
+func TestOutcomesCountWhereAnInventoryHasThemPacked(t *testing.T) {
+	inventory := &v1alpha1.ScanInventory{}
+	var entries []v1alpha1.InventoryEntry
+	for i := range 40 {
+		report := fmt.Sprintf("sr-%d", i)
+		inventory.Containers = append(inventory.Containers, v1alpha1.InventoryContainer{
+			Key: fmt.Sprintf("v1-%064x", i), Ranks: 1, Report: report, Coverage: v1alpha1.CoverageComplete,
+		})
+		entries = append(entries, v1alpha1.InventoryEntry{Path: strings.Repeat("x", 4000), Outcome: v1alpha1.EntryScanned, Report: report})
+	}
+	if err := inventory.SetEntries(entries); err != nil || len(inventory.EntriesGz) == 0 {
+		t.Fatalf("they are not packed: %v", err)
+	}
+	l := newLiveImages()
+	l.add(0, inventory)
+	if got := countImages(&imagesInWork{liveImages: l}); got != (v1alpha1.TargetCounts{Discovered: 40, Scanned: 40}) || l.unreadable != "" {
+		t.Errorf("%+v, %q", got, l.unreadable)
+	}
+	inventory.EntriesGz = inventory.EntriesGz[:30]
+	if l.add(0, inventory); l.unreadable == "" {
+		t.Error("half a list passes for a list")
+	}
+}
+
 func TestInventoriesAreNotBelieved(t *testing.T) {
 	l := newLiveImages()
 	l.add(3, &v1alpha1.ScanInventory{Containers: []v1alpha1.InventoryContainer{

@@ -38,6 +38,8 @@ type liveImages struct {
 	// outcomes by report, of the images that were read in this run.
 	outcomes map[string]v1alpha1.EntryOutcome
 	chunks   int32
+	// unreadable says which inventory's entries cannot be read, and why.
+	unreadable string
 }
 
 type liveImage struct {
@@ -59,10 +61,14 @@ func newLiveImages() *liveImages {
 // add counts an inventory of a worker.
 func (l *liveImages) add(worker int32, inventory *v1alpha1.ScanInventory) {
 	l.chunks++
-	for i := range inventory.Entries {
+	entries, err := inventory.AllEntries()
+	if err != nil {
+		l.unreadable = printable(err.Error(), maxDetail)
+	}
+	for i := range entries {
 		// Nodes that have the same file write the same report: that one could not read it says nothing
 		// where another could.
-		if e := &inventory.Entries[i]; e.Report != "" && !wasRead(l.outcomes[e.Report]) {
+		if e := &entries[i]; e.Report != "" && !wasRead(l.outcomes[e.Report]) {
 			l.outcomes[e.Report] = e.Outcome
 		}
 	}
@@ -130,7 +136,7 @@ type readingPlan struct {
 }
 
 // planReading chooses, for each image that has no report, one of the nodes that have it: one that has not
-// tried yet, with the least to do. nodeOf returns a node as it is now, or nil.
+// tried yet, with the least to do. fit says what speaks against a node now, or that it has to wait.
 func planReading(images *liveImages, s *survey, fit func(*nodeState) (cause, bool)) readingPlan {
 	plan := readingPlan{work: map[int32][]string{}, lost: map[string]cause{}}
 	for _, key := range slices.Sorted(maps.Keys(images.byKey)) {

@@ -46,6 +46,9 @@ func (r *Reconciler) judgeLive(ctx context.Context, p *pass, s *survey, images *
 		h.noteNodes(s)
 		return h, nil
 	}
+	if images.unreadable != "" {
+		return stalled(v1alpha1.ReasonReportUnavailable, "what came of the images is not known: "+images.unreadable+"; "+again), nil
+	}
 	t := newTally()
 	t.targets = countImages(images)
 	for _, image := range images.byKey {
