@@ -138,8 +138,8 @@ func describe(h held, mounts []process.Mount) Image {
 		i.UID, i.GID, i.Mode = st.Uid, st.Gid, st.Mode&^unix.S_IFMT
 		device = fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
 	}
-	mount, _ := process.MountOf(h.file) // 0: by device
-	i.locate(h.open.Path, mount, device, mounts)
+	i.mount, _ = process.MountOf(h.file) // 0: by device
+	i.locate(h.open.Path, i.mount, device, mounts)
 	return i
 }
 

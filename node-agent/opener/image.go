@@ -39,6 +39,9 @@ type Image struct {
 	UID        uint32 `json:"uid,omitempty"`
 	GID        uint32 `json:"gid,omitempty"`
 	Mode       uint32 `json:"mode,omitempty"`
+
+	// mount is the number of the mount that the open file is on, which no file system is asked for; 0: not known.
+	mount int
 }
 
 // networked are file systems whose source names the same files on every node. A user mounts none of them, so the

@@ -49,6 +49,11 @@ type end struct {
 	Left       int `json:"left,omitempty"`
 }
 
+var errSeveral = errors.New("more than one descriptor was sent")
+
+// errTooLong: a packet would be longer than its limit, and nothing was sent.
+var errTooLong = errors.New("the packet is too long")
+
 // send sends a packet, with a descriptor where there is one.
 func send(c *net.UnixConn, v any, limit int, file *os.File) error {
 	packet, err := json.Marshal(v)
@@ -56,7 +61,7 @@ func send(c *net.UnixConn, v any, limit int, file *os.File) error {
 		return err
 	}
 	if len(packet) > limit {
-		return fmt.Errorf("a packet of %d bytes is longer than %d", len(packet), limit)
+		return fmt.Errorf("%w: %d bytes are more than %d", errTooLong, len(packet), limit)
 	}
 	var rights []byte
 	if file != nil {
@@ -86,7 +91,7 @@ func receive(c *net.UnixConn, v any, limit int, rights bool) (*os.File, error) {
 	case flags&unix.MSG_TRUNC != 0:
 		err = fmt.Errorf("a packet is longer than %d bytes", limit)
 	case rights && flags&unix.MSG_CTRUNC != 0:
-		err = errors.New("more than one descriptor was sent")
+		err = errSeveral
 	default:
 		err = json.Unmarshal(packet[:n], v)
 	}
@@ -97,7 +102,8 @@ func receive(c *net.UnixConn, v any, limit int, rights bool) (*os.File, error) {
 	return file, err
 }
 
-// descriptor takes the descriptor out of control messages.
+// descriptor takes the descriptor out of control messages. Where there is room for one the kernel finds room for two:
+// the sizes are rounded up.
 func descriptor(control []byte) (*os.File, error) {
 	if len(control) == 0 {
 		return nil, nil
@@ -106,16 +112,24 @@ func descriptor(control []byte) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	var all []int
 	for i := range messages {
 		fds, err := unix.ParseUnixRights(&messages[i])
 		if err != nil {
 			return nil, err
 		}
-		for _, fd := range fds {
-			return os.NewFile(uintptr(fd), "handed over"), nil
-		}
+		all = append(all, fds...)
 	}
-	return nil, nil
+	switch len(all) {
+	case 0:
+		return nil, nil
+	case 1:
+		return os.NewFile(uintptr(all[0]), "handed over"), nil
+	}
+	for _, fd := range all {
+		unix.Close(fd)
+	}
+	return nil, errSeveral
 }
 
 // peer is the user id of who is at the other end, as the kernel knows it.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,8 +40,12 @@ func NewNode(proc fs.FS, pods []string) *Node {
 // Close does nothing: descriptors are taken one by one.
 func (n *Node) Close() error { return nil }
 
-// identifying containers at a time: each may wait for a file system.
-const identifying = 8
+// identifying containers at a time: each may wait for a file system. What is not identified after identifyWithin stays so: a user
+// with subordinate ids (subuid(5)) is many users, each of whom may have some that wait, and the scanner does not wait for ever.
+const (
+	identifying    = 8
+	identifyWithin = time.Minute
+)
 
 // List looks for containers and their images.
 func (n *Node) List(ctx context.Context) (*Listing, error) {
@@ -56,8 +61,10 @@ func (n *Node) List(ctx context.Context) (*Listing, error) {
 	}
 	var work errgroup.Group
 	work.SetLimit(identifying)
+	bounded, cancel := context.WithTimeoutCause(ctx, identifyWithin, &Error{Silent, "other images of this node took all the time that there is for their file systems to answer"})
+	defer cancel()
 	for i := range l.Containers {
-		work.Go(func() error { n.identify(ctx, &l.Containers[i]); return ctx.Err() })
+		work.Go(func() error { n.identify(bounded, &l.Containers[i]); return ctx.Err() })
 	}
 	if err := work.Wait(); err != nil {
 		return nil, err
@@ -150,11 +157,19 @@ func takeImage(c *Container) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if inode := process.InodeOf(h.file); c.Image.Inode != 0 && inode != 0 && inode != c.Image.Inode {
+	if !c.Image.is(h.file) {
 		h.file.Close()
 		return nil, &Error{Failed, "the container's starter holds another image than when it was listed"}
 	}
 	return h.file, nil
+}
+
+// is tells whether a file is the image. On a file system of his own a user gives a file whatever number, size and times he
+// likes, also those of somebody else's image: its mount he cannot choose.
+func (i *Image) is(file *os.File) bool {
+	mount, err := process.MountOf(file)
+	inode := process.InodeOf(file)
+	return err == nil && mount == i.mount && (inode == 0 || i.Inode == 0 || inode == i.Inode)
 }
 
 // takeRoot opens the root of the container's first process. What is found there is looked at again: a root that is not the

@@ -48,7 +48,10 @@ func within[T any](ctx context.Context, s *stuck, user int64, call func() (T, er
 	}
 	var none T
 	silent := &Error{Silent, fmt.Sprintf("the file system of the image does not answer within %s", patience)}
-	if s.full(user) {
+	switch {
+	case ctx.Err() != nil:
+		return none, context.Cause(ctx)
+	case s.full(user):
 		return none, silent
 	}
 	answers := make(chan answer, 1)

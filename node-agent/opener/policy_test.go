@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -83,16 +85,16 @@ func TestAFileSystemThatNeverAnswersCostsItsUserAndNobodyElse(t *testing.T) {
 	s := &stuck{calls: map[int64]int{}}
 	forever := make(chan struct{})
 	defer close(forever)
-	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, &Error{Silent, "given up"})
-	defer cancel()
 	for range maxStuck + 2 {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, &Error{Silent, "given up"})
 		_, err := within(ctx, s, 4242, func() (int, error) { <-forever; return 1, nil })
+		cancel()
 		if e := explain(err); e.Code != Silent {
 			t.Errorf("%v", err)
 		}
 	}
-	if !s.full(4242) {
-		t.Error("another call of the user would wait")
+	if !s.full(4242) || s.calls[4242] != maxStuck {
+		t.Errorf("%d calls of the user wait, and another one would: %v", s.calls[4242], !s.full(4242))
 	}
 	for range 100 { // that are answered
 		if _, err := within(t.Context(), s, 4444, func() (int, error) { return 1, nil }); err != nil {
@@ -101,6 +103,89 @@ func TestAFileSystemThatNeverAnswersCostsItsUserAndNobodyElse(t *testing.T) {
 	}
 	if got, err := within(t.Context(), s, 4343, func() (int, error) { return 7, nil }); got != 7 || err != nil {
 		t.Errorf("another user's: %d, %v", got, err)
+	}
+}
+
+func TestNobodyIsAskedAnyMoreWhenTheTimeForAllIsUp(t *testing.T) {
+	s := &stuck{calls: map[int64]int{}}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&Error{Silent, "the time is up"})
+	_, err := within(ctx, s, 4242, func() (int, error) { t.Error("asked"); return 1, nil })
+	if e := explain(err); e.Code != Silent || s.calls[4242] != 0 {
+		t.Errorf("%v, %d calls wait", err, s.calls[4242])
+	}
+}
+
+func TestAFileOnAnotherMountIsNotTheImageWhateverNumberItHas(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.sif")
+	if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := func(name string) *os.File {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	file := open(name)
+	i := describe(held{file: file, open: process.OpenFile{Path: name}}, nil)
+	if !i.is(file) || !i.is(open(name)) {
+		t.Errorf("the image is not %+v", i)
+	}
+	if another := open(t.TempDir()); i.is(another) {
+		t.Error("another file of the same mount is the image")
+	}
+	other := open("/proc/self/status")
+	i.Inode = process.InodeOf(other) // as a file system of a user's may say
+	if i.is(other) {
+		t.Error("a file of another file system is the image")
+	}
+}
+
+func TestOfSeveralDescriptorsOnlyOneIsTakenAndNoneIsLeftOpen(t *testing.T) {
+	listener, err := net.ListenUnix(network, &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	sender, err := net.DialUnix(network, nil, listener.Addr().(*net.UnixAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	receiver, err := listener.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	toNull := func() (n int) {
+		links, _ := filepath.Glob("/proc/self/fd/*") // the pattern is well-formed
+		for _, link := range links {
+			if to, _ := os.Readlink(link); to == os.DevNull {
+				n++
+			}
+		}
+		return n
+	}
+	before := toNull()
+	fd := int(null.Fd())
+	if _, _, err := sender.WriteMsgUnix([]byte("{}"), unix.UnixRights(fd, fd), nil); err != nil {
+		t.Fatal(err)
+	}
+	var r reply
+	file, err := receive(receiver, &r, maxReply, true)
+	if err == nil || file != nil {
+		t.Errorf("%v, %v", file, err)
+	}
+	if after := toNull(); after != before {
+		t.Errorf("%d descriptors are open, %d were", after, before)
 	}
 }
 

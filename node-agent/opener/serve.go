@@ -97,11 +97,25 @@ func list(ctx context.Context, c *net.UnixConn, o Opener) error {
 		return send(c, reply{Error: explain(err)}, maxReply, nil)
 	}
 	for i := range l.Containers {
-		if err := send(c, reply{Container: &l.Containers[i]}, maxReply, nil); err != nil {
+		err := send(c, reply{Container: &l.Containers[i]}, maxReply, nil)
+		if errors.Is(err, errTooLong) {
+			err = send(c, reply{Container: l.Containers[i].unnamed()}, maxReply, nil)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return send(c, reply{End: &end{len(l.Containers), l.Processes, l.Left}}, maxReply, nil)
+}
+
+// unnamed is a container without the names that its user chose. What he mounts has a source and a type of 4 KiB each, and a directory's
+// path has no bound at all: that must cost nobody else the listing.
+func (c *Container) unnamed() *Container {
+	short := *c
+	short.FileSystem, short.Claimed, short.Command = "", "", ""
+	short.Image = Image{Path: "a path that is too long to be told"}
+	short.Problem = &Error{Failed, "the names of the container's file system and image are too long to be told"}
+	return &short
 }
 
 func take(ctx context.Context, c *net.UnixConn, o Opener, asked request) error {

@@ -45,6 +45,31 @@ func TestTheLongestNamesFitIntoAPacket(t *testing.T) {
 	}
 }
 
+// several lists containers.
+type several struct {
+	hoard
+	containers []opener.Container
+}
+
+func (s *several) List(context.Context) (*opener.Listing, error) {
+	return &opener.Listing{Containers: s.containers}, nil
+}
+
+func TestAContainerWithNamesBeyondAllBoundsCostsNobodyElseTheListing(t *testing.T) {
+	var boundless, plain opener.Container
+	boundless.ID, plain.ID = "1", "2"
+	boundless.Image = opener.Image{Path: "/a.sif", Device: "0:7", Known: true, Source: strings.Repeat("\xff", 64<<10)}
+	boundless.Processes = []int{7}
+	plain.Image.Path = "/b.sif"
+	l, err := served(t, &several{containers: []opener.Container{boundless, plain}}).List(t.Context())
+	if err != nil || len(l.Containers) != 2 || l.Containers[1].Image.Path != "/b.sif" {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	if c := l.Containers[0]; c.ID != "1" || !c.Has(7) || c.Problem == nil || c.Image.Key("n1") != "" {
+		t.Errorf("it is told as %+v", c)
+	}
+}
+
 // raw connects to a socket as a user, sends a packet and returns the answer; nothing where the connection is closed.
 func raw(t *testing.T, path string, user int, packet []byte, rights []byte) string {
 	t.Helper()
