@@ -71,6 +71,7 @@ type table struct {
 	processes map[int]*process
 	boot      int64
 	buffer    []byte
+	hung      int // reads of a process's memory that nobody waits for any more
 }
 
 func (t *table) read() error {
@@ -142,6 +143,40 @@ func (t *table) file(name string, limit int) ([]byte, error) {
 	return t.buffer[:n], nil
 }
 
+// hangs is how long a read of a process's memory may take, and maxHung how many take longer until none is tried any more. Tests wait less.
+var hangs = time.Second
+
+const maxHung = 8
+
+// memory reads a file that the kernel takes from the process's own memory, nil where that does not come. For it the kernel waits
+// while the process itself waits for a page of a server that does not answer: ps(1) hangs on such a node, and what is read here is no
+// more than hints and text to show.
+func (t *table) memory(pid int, name string, limit int64) []byte {
+	if t.hung == maxHung {
+		return nil
+	}
+	read := make(chan []byte, 1)
+	go func() {
+		f, err := t.proc.Open(strconv.Itoa(pid) + "/" + name)
+		if err != nil {
+			read <- nil
+			return
+		}
+		defer f.Close()
+		text, _ := io.ReadAll(io.LimitReader(f, limit)) // what there is of it
+		read <- text
+	}()
+	timer := time.NewTimer(hangs)
+	defer timer.Stop()
+	select {
+	case text := <-read:
+		return text
+	case <-timer.C:
+		t.hung++
+		return nil
+	}
+}
+
 // container describes a group by its first process.
 func (t *table) container(g *group) (Container, bool) {
 	leader := g.members[0]
@@ -162,9 +197,8 @@ func (t *table) container(g *group) (Container, bool) {
 		for _, h := range g.helpers[:min(len(g.helpers), maxHelpers)] {
 			c.Helpers = append(c.Helpers, h.Identity)
 		}
-		if title, err := t.of(s.PID, "cmdline", maxCommand); err == nil {
-			c.Instance, c.Claimed = isInstance(title), claimedImage(title)
-		}
+		title := t.memory(s.PID, "cmdline", maxCommand)
+		c.Instance, c.Claimed = isInstance(title), claimedImage(title)
 	}
 	c.ID = fmt.Sprintf("%d-%d-%s", oldest.PID, oldest.Start, c.Root.Device)
 	c.Started = time.Unix(t.boot, 0).Add(time.Duration(oldest.Start) * (time.Second / ticksPerSecond)).UTC()
@@ -174,13 +208,9 @@ func (t *table) container(g *group) (Container, bool) {
 	if text, err := t.of(leader.PID, "cgroup", maxSmall); err == nil {
 		c.Slurm, c.PodUID = parseCgroup(text)
 	}
-	if text, err := t.of(leader.PID, "cmdline", maxCommand); err == nil {
-		c.Command = showCommand(text)
-	}
+	c.Command = showCommand(t.memory(leader.PID, "cmdline", maxCommand))
 	if c.Slurm.Job == "" {
-		if text, err := t.of(leader.PID, "environ", maxEnviron); err == nil {
-			c.Slurm = claimedSlurm(text)
-		}
+		c.Slurm = claimedSlurm(t.memory(leader.PID, "environ", maxEnviron))
 	}
 	// What was read is of this process only if it is still the same.
 	text, err := t.of(leader.PID, "stat", maxSmall)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -191,6 +192,43 @@ func TestANumberThatIsGivenAgainIsNoContainer(t *testing.T) {
 	found, err := Discover(&reused{node: n})
 	if err != nil || len(found.Containers) != 0 {
 		t.Errorf("found %+v, %v", found.Containers, err)
+	}
+}
+
+// hung is a tree whose processes' memory does not come before until is closed.
+type hung struct {
+	*node
+	until chan struct{}
+	asked atomic.Int32
+}
+
+func (h *hung) Open(name string) (fs.File, error) {
+	if strings.HasSuffix(name, "/cmdline") || strings.HasSuffix(name, "/environ") {
+		h.asked.Add(1)
+		<-h.until
+	}
+	return h.node.Open(name)
+}
+
+func TestProcessesThatHangAreListedWithoutWhatTheirMemoryTells(t *testing.T) {
+	defer func(d time.Duration) { hangs = d }(hangs)
+	hangs = time.Millisecond
+	n := newNode()
+	const many = 5 * maxHung
+	for i := range many {
+		n.run(100+10*i, 4242, n.rootless())
+	}
+	h := &hung{node: n, until: make(chan struct{})}
+	defer close(h.until)
+	found, err := Discover(h)
+	if err != nil || len(found.Containers) != many {
+		t.Fatalf("%d containers, %v", len(found.Containers), err)
+	}
+	if asked := h.asked.Load(); asked > maxHung {
+		t.Errorf("%d processes are waited for", asked)
+	}
+	if c := found.Containers[0]; c.Starter.PID == 0 || c.Source != FromImage || c.Command != "" || c.Claimed != "" {
+		t.Errorf("found %+v", c)
 	}
 }
 

@@ -22,8 +22,15 @@ type Mount struct {
 	Super       string
 }
 
+// maxMount bounds a line that is parsed, in bytes. What is given to a system call has at most 4 KiB, but a directory may be
+// as deep as its owner likes, and what is kept of mounts is kept of every process.
+const maxMount = 16 << 10
+
 // parseMount parses a line; ok is false for what is none.
 func parseMount(line []byte) (m Mount, ok bool) {
+	if len(line) > maxMount {
+		return Mount{}, false
+	}
 	before, after, ok := bytes.Cut(line, []byte(" - "))
 	head, tail := bytes.Fields(before), bytes.Split(after, []byte(" "))
 	if !ok || len(head) < 6 || len(tail) < 3 {

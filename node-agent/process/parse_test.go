@@ -112,6 +112,9 @@ func TestCommandsAreShownWithoutSecrets(t *testing.T) {
 
 func TestMountinfo(t *testing.T) {
 	got := ParseMounts([]byte("36 35 98:0 /mnt1 /mnt\\0402\\134 rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\nnot a line\n- \n36 35 98:0 / /x rw - \n"))
+	if deep := ParseMounts([]byte("36 35 98:0 /" + strings.Repeat("d/", maxMount) + " /x rw - ext3 /dev/root rw\n")); len(deep) > 0 {
+		t.Error("the path of a mounted directory is kept however long it is")
+	}
 	want := []Mount{{ID: 36, Device: "98:0", Root: "/mnt1", Point: `/mnt 2\`, Options: "rw,noatime", Type: "ext3", Source: "/dev/root", Super: "rw,errors=continue"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
