@@ -113,7 +113,7 @@ func (l *liveFlags) find(ctx context.Context) (*scan.Live, error) {
 		o.Close()
 		return nil, err
 	}
-	live := &scan.Live{Opener: o, Node: l.name(), ListOnly: l.listOnly, Containers: l.choose(listing.Containers)}
+	live := &scan.Live{Opener: o, Node: l.name(), ListOnly: l.listOnly, Containers: l.choose(listing.Containers), Left: listing.Left}
 	switch {
 	case len(live.Containers) > 0:
 	case len(listing.Containers) == 0 && l.pid == 0:
@@ -123,6 +123,14 @@ func (l *liveFlags) find(ctx context.Context) (*scan.Live, error) {
 		live.Reason, live.Nothing = v1alpha1.ReasonNoTargets, l.nothing(len(listing.Containers))
 	}
 	return live, nil
+}
+
+// whole is an error where more runs than is listed: what nobody lists must not pass for what does not run.
+func whole(l *scan.Live) error {
+	if l.Left == 0 {
+		return nil
+	}
+	return fmt.Errorf("on %s run %d containers more than the %d that are listed", l.Node, l.Left, process.MaxContainers)
 }
 
 // choose keeps the containers that all flags agree on. The one that this very process runs in matches no pattern.
@@ -215,6 +223,9 @@ func (f *scanFlags) scanLive(c *cobra.Command, scanner *scan.Scanner) error {
 		return err
 	}
 	defer live.Opener.Close()
+	if err := whole(live); err != nil {
+		return err
+	}
 	sink, err := scan.NewFolderSink(f.outputDir, c.OutOrStdout())
 	if err != nil {
 		return err

@@ -16,10 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/opener"
 	"github.com/sifscan/sifscan-operator/test/fixtures"
 	"github.com/sifscan/sifscan-operator/test/fixtures/live"
 )
@@ -244,6 +246,39 @@ func TestAPodScansWhatItsOpenerHandsOut(t *testing.T) {
 	}
 	if _, left = scan("--slurm-job", "4711"); !strings.Contains(left, v1alpha1.ReasonNoTargets) {
 		t.Errorf("a job that is not there: %q", left)
+	}
+}
+
+// crowded lists one container of many more.
+type crowded struct{ opener.Opener }
+
+func (crowded) List(context.Context) (*opener.Listing, error) {
+	return &opener.Listing{Containers: make([]opener.Container, 1), Left: 3}, nil
+}
+
+func TestAListThatLeavesContainersOutIsNoList(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- opener.Serve(ctx, socket, uint32(os.Getuid()), crowded{}, logr.Discard()) }()
+	defer func() {
+		end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	results, state, log := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	within, cancel := context.WithTimeout(context.Background(), 30*time.Second) // nobody plays the reporter
+	defer cancel()
+	code, _, stderr := agent(within, "scan", "--opener", socket, "--node", "n1", "--list-only",
+		"--results-dir", results, "--state-dir", state, "--termination-log", log)
+	const says = "on n1 run 3 containers more than the 10000 that are listed"
+	said, err := os.ReadFile(log)
+	if err != nil || code != exitFailed || !strings.Contains(stderr, says) || !strings.Contains(string(said), says) {
+		t.Errorf("code %d, %s; the pod says %s, %v", code, stderr, said, err)
 	}
 }
 

@@ -47,9 +47,11 @@ layer, which is never read.`,
 			defer found.Opener.Close()
 			list := psItems(found)
 			if output == "table" {
-				return psTable(c.OutOrStdout(), list, time.Now())
+				err = psTable(c.OutOrStdout(), list, time.Now())
+			} else {
+				err = psDocument(c.OutOrStdout(), list, output)
 			}
-			return psDocument(c.OutOrStdout(), list, output)
+			return cmp.Or(err, whole(found))
 		}),
 	}
 	c.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")

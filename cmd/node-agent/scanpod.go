@@ -110,6 +110,11 @@ func (f *scanFlags) handOver(ctx context.Context, scanner *scan.Scanner, operand
 			return scan.Verdict{}, err
 		}
 		defer wanted.Live.Opener.Close()
+		if len(f.live.imageKeys) == 0 { // else what is wanted was listed before
+			if err := whole(wanted.Live); err != nil {
+				return scan.Verdict{}, err
+			}
+		}
 	}
 	if len(wanted.Images) > 0 {
 		if err := f.useRegistry(scanner); err != nil {

@@ -26,6 +26,8 @@ type Live struct {
 	Node string
 	// Containers that are wanted, of those that Opener listed.
 	Containers []opener.Container
+	// Left counts containers that run besides those that Opener listed, as opener.Listing.
+	Left int
 	// ListOnly tells them without reading their images.
 	ListOnly bool
 	// Reason and Nothing say why there is no container.
