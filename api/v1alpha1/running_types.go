@@ -41,8 +41,8 @@ type RunningTarget struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=4194304
 	PID int32 `json:"pid,omitempty"`
-	// imagePattern is a glob that the path of a container's image, or its file name, must match,
-	// such as *pytorch*. Default: every image.
+	// imagePattern is a glob that the whole path of a container's image must match, such as *pytorch*:
+	// * also stands for /. Default: every image.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
