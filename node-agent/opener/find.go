@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -54,6 +55,24 @@ func formatOf(b, ext []byte) format {
 	return noImage
 }
 
+// shows tells whether a container's files can be out of such a file. A starter may hold an image open that is not what its container
+// runs, given as standard input for one.
+func (f format) shows(c *process.Container) bool {
+	switch {
+	case c.Source == process.FromImage:
+		return f == sifImage || f == squashfsImage
+	case extMount(c.Directory):
+		return f == sifImage || f == extImage // a SIF can hold an ext3 partition
+	}
+	return f == extImage
+}
+
+// extMount tells a mounted ext3 image from a sandbox, which is a directory of its file system: fuse2fs is "fuse.ext4".
+func extMount(m process.Mount) bool {
+	kind := strings.TrimPrefix(m.Type, "fuse.")
+	return m.Root == "/" && (kind == "ext2" || kind == "ext3" || kind == "ext4")
+}
+
 // held is an open image.
 type held struct {
 	file *os.File
@@ -64,7 +83,7 @@ type held struct {
 func findImage(c *process.Container) (held, error) {
 	var first error
 	for _, id := range append([]process.Identity{c.Starter}, c.Helpers...) {
-		found, err := findIn(id, c.Source)
+		found, err := findIn(id, c)
 		if err == nil && found.file != nil {
 			return found, nil
 		}
@@ -80,7 +99,7 @@ func findImage(c *process.Container) (held, error) {
 
 // findIn looks for an image among the open files of one process. Whatever is returned was the process's: it lived on until
 // after it was taken.
-func findIn(id process.Identity, source process.Source) (best held, err error) {
+func findIn(id process.Identity, c *process.Container) (best held, err error) {
 	p, err := process.Hold(id)
 	if err != nil {
 		return held{}, err
@@ -98,7 +117,7 @@ func findIn(id process.Identity, source process.Source) (best held, err error) {
 			refused = err
 			continue
 		}
-		if is := probe(f); is > rank && (source == process.FromImage) == (is > extImage) {
+		if is := probe(f); is > rank && is.shows(c) {
 			if best.file != nil {
 				best.file.Close()
 			}

@@ -158,6 +158,14 @@ func TestWhatCannotBeReadOfALiveContainerIsNeverClean(t *testing.T) {
 	if err := fixtures.NewSIF("amd64").Partition(fixtures.FSEncrypted, fixtures.PartPrimary, 1, a).Write(luks); err != nil {
 		t.Fatal(err)
 	}
+	layered, squashfs := filepath.Join(t.TempDir(), "layered.sif"), filepath.Join(t.TempDir(), "squashfs")
+	if err := (fixtures.Squashfs{}).Make(box, squashfs); err != nil {
+		t.Fatal(err)
+	}
+	err := fixtures.NewSIF("amd64").System(squashfs).Partition(fixtures.FSExt3, fixtures.PartOverlay, 1, a).Write(layered)
+	if err != nil {
+		t.Fatal(err)
+	}
 	sandbox := func(c *opener.Container) { c.Source = process.FromDirectory }
 	writable := func(c *opener.Container) { c.Writable = true }
 	for name, c := range map[string]struct {
@@ -191,6 +199,11 @@ func TestWhatCannotBeReadOfALiveContainerIsNeverClean(t *testing.T) {
 		}, "", v1alpha1.CoverageComplete, 3, ""},
 		"an encrypted image, whose container shows nothing": {func(m *machine) { m.runs("c1", luks).gives("c1", opener.TheImage, luks) },
 			v1alpha1.ReasonUnsupported, "", 0, "encrypted"},
+		"an overlay of the image's own, which the container shows": {func(m *machine) {
+			m.runs("c1", layered).gives("c1", opener.TheImage, layered).gives("c1", opener.TheRoot, box)
+		}, "", v1alpha1.CoverageComplete, 3, ""},
+		"an overlay of the image's own, whose container shows nothing": {func(m *machine) { m.runs("c1", layered).gives("c1", opener.TheImage, layered) },
+			v1alpha1.ReasonIncomplete, v1alpha1.CoveragePartial, 3, "the overlay partition with id 2"},
 		"a root that looks empty": {func(m *machine) {
 			m.runs("c1", box, sandbox).fails("c1", opener.TheImage, opener.Missing).gives("c1", opener.TheRoot, empty)
 		}, v1alpha1.ReasonPermissionDenied, v1alpha1.CoverageUnreachable, 0, ""},

@@ -47,6 +47,10 @@ func TestContainersHaveTheShapeOfApptainers(t *testing.T) {
 		{"exec --fakeroot", []string{"--fakeroot"}, "a.sif", namespaces, "fuse.squashfuse_ll", "overlay", "", 1},
 		{"exec by the setuid build", []string{"--setuid"}, "a.sif", "mnt", "fuse", "overlay", "", 1},
 		{"exec by the setuid build with a kernel mount", []string{"--setuid", "--kernel-squashfs"}, "a.sif", "mnt", "squashfs", "overlay", "", 0},
+		{"exec of ext3 by the setuid build", []string{"--setuid", "--kernel-squashfs"}, "a.img", "mnt", "ext3", "overlay", "", 0},
+		{"exec of a SIF with an ext3 partition", []string{"--setuid", "--kernel-squashfs"}, "ext3.sif", "mnt", "ext3", "overlay", "", 0},
+		{"exec of a SIF with an overlay of its own", []string{"--setuid", "--kernel-squashfs"}, "layered.sif", "mnt", "squashfs", "overlay", "", 0},
+		{"exec of an encrypted SIF", []string{"--setuid", "--kernel-squashfs", "--decrypted=" + filepath.Join(dir, "a.sqsh")}, "locked.sif", "mnt", "squashfs", "overlay", "", 0},
 		{"exec --writable-tmpfs by the setuid build", []string{"--setuid", "--writable-tmpfs"}, "a.sif", "mnt", "fuse", "fuse", "", 2},
 		{"exec --writable-tmpfs", []string{"--writable-tmpfs"}, "a.sif", namespaces, "fuse.squashfuse_ll", "fuse.fuse-overlayfs", "/", 2},
 		{"exec --underlay", []string{"--underlay"}, "a.sif", namespaces, "fuse.squashfuse_ll", "tmpfs", "/etc", 1},
@@ -173,6 +177,12 @@ func workplace(t *testing.T) (program, dir string) {
 		fixtures.NewTree(filepath.Join(dir, "home")).File("private", "x").Done(),
 		fixtures.Squashfs{}.Make(filepath.Join(dir, "sandbox"), image),
 		fixtures.NewSIF("amd64").System(image).Write(filepath.Join(dir, "a.sif")),
+		fixtures.Ext3(filepath.Join(dir, "sandbox"), filepath.Join(dir, "a.img"), 16<<20),
+		fixtures.NewSIF("amd64").Partition(fixtures.FSExt3, fixtures.PartPrimary, 1, filepath.Join(dir, "a.img")).Write(filepath.Join(dir, "ext3.sif")),
+		fixtures.NewTree(filepath.Join(dir, "layer")).Dir("upper").Dir("work").Done(),
+		fixtures.Ext3(filepath.Join(dir, "layer"), filepath.Join(dir, "layer.img"), 16<<20),
+		fixtures.NewSIF("amd64").System(image).Partition(fixtures.FSExt3, fixtures.PartOverlay, 1, filepath.Join(dir, "layer.img")).Write(filepath.Join(dir, "layered.sif")),
+		fixtures.NewSIF("amd64").Partition(fixtures.FSEncrypted, fixtures.PartPrimary, 1, filepath.Join(dir, "home/private")).Write(filepath.Join(dir, "locked.sif")),
 	} {
 		if err != nil {
 			t.Fatal(err)

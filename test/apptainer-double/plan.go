@@ -26,11 +26,13 @@ const (
 // plan is all that the stages of a container need to know.
 type plan struct {
 	Stage string
-	// Image is the image's absolute path, Offset that of the SquashFS within it. A directory is a sandbox.
-	Image   string
-	Offset  int64
+	// Image is the image's absolute path. A directory is a sandbox.
+	Image string
+	layout
 	Sandbox bool
-	Command []string
+	// Decrypted is what dm-crypt shows of an encrypted image's partition.
+	Decrypted string
+	Command   []string
 	// Instance is an instance's name.
 	Instance string
 	User     int
@@ -79,6 +81,7 @@ func parse(args []string) (plan, error) {
 	bare := flags.Bool("bare-env", false, "no variable at all, as after 'env -i'")
 	flags.BoolVar(&p.Setuid, "setuid", false, "start as the setuid build does")
 	flags.BoolVar(&p.Kernel, "kernel-squashfs", false, "mount the image by the kernel; needs --setuid")
+	flags.StringVar(&p.Decrypted, "decrypted", "", "SquashFS file that an encrypted image's partition holds; needs --kernel-squashfs")
 	flags.BoolVar(&p.Fakeroot, "fakeroot", false, "root within the user namespace")
 	flags.BoolVar(&p.Writable, "writable-tmpfs", false, "writable by fuse-overlayfs")
 	flags.BoolVar(&p.Underlay, "underlay", false, "binds instead of an overlay")
@@ -125,7 +128,10 @@ func (p *plan) openable(image string) (err error) {
 	if p.Sandbox = st.IsDir(); p.Sandbox {
 		return nil
 	}
-	p.Offset, err = squashfsOffset(p.Image)
+	p.layout, err = layoutOf(p.Image)
+	if err == nil && !p.Kernel && (p.FileSystem != "squashfs" || p.Overlay != 0 || p.Decrypted != "") {
+		err = fmt.Errorf("%s is for the kernel to mount: %w", p.Image, errUsage)
+	}
 	return err
 }
 

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,7 +53,7 @@ func (s *session) mount() error {
 
 // directories makes mount points. Those that the image lacks come from a lower directory of the session's own.
 func (s *session) directories() error {
-	for _, name := range []string{"rootfs", "final", "overlay-lowerdir/etc", "overlay-images", "tmpfs/upper", "tmpfs/work"} {
+	for _, name := range []string{"rootfs", "final", "overlay-lowerdir/etc", "overlay-images/0", "tmpfs/upper", "tmpfs/work"} {
 		if err := os.MkdirAll(s.path(name), 0o755); err != nil {
 			return err
 		}
@@ -69,15 +71,31 @@ func (s *session) directories() error {
 	return nil
 }
 
-func (s *session) lowers() string { return s.path("overlay-lowerdir") + ":" + s.path("rootfs") }
+func (s *session) lowers() string {
+	layers := []string{s.path("overlay-lowerdir"), s.path("rootfs")}
+	if s.Overlay != 0 {
+		layers = slices.Insert(layers, 1, s.path("overlay-images/0/upper"))
+	}
+	return strings.Join(layers, ":")
+}
 
-// mountRootfs mounts the image.
+// mountRootfs mounts the image, and its own overlay.
 func (s *session) mountRootfs() error {
 	switch rootfs := s.path("rootfs"); {
 	case s.Sandbox:
 		return unix.Mount(s.Image, rootfs, "", unix.MS_BIND, "")
+	case s.Decrypted != "":
+		shown, err := os.Open(s.Decrypted)
+		if err != nil {
+			return err
+		}
+		defer shown.Close()
+		return mountByKernel(shown, 0, s.FileSystem, rootfs)
 	case s.Kernel:
-		return mountByKernel(s.image, s.Offset, rootfs)
+		if err := mountByKernel(s.image, s.Offset, s.FileSystem, rootfs); err != nil || s.Overlay == 0 {
+			return err
+		}
+		return mountByKernel(s.image, s.Overlay, "ext3", s.path("overlay-images/0"))
 	default:
 		return s.serveImage(rootfs)
 	}
@@ -221,7 +239,7 @@ func (s *session) close() {
 }
 
 // mountByKernel mounts a SquashFS within a file read-only through a loop device that goes with the mount.
-func mountByKernel(image *os.File, offset int64, point string) error {
+func mountByKernel(image *os.File, offset int64, kind, point string) error {
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -248,6 +266,6 @@ func mountByKernel(image *os.File, offset int64, point string) error {
 		if err != nil {
 			return err
 		}
-		return unix.Mount(name, point, "squashfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "")
+		return unix.Mount(name, point, kind, unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "")
 	}
 }

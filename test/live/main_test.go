@@ -29,6 +29,11 @@ const debianPackages = 3
 var dir, double, agent string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(refusedVariable) != "" {
+		os.Unsetenv(refusedVariable)
+		fmt.Fprintln(os.Stderr, become(os.Args[1:])) // or it does not return
+		os.Exit(1)
+	}
 	flag.Parse()
 	code := 1
 	if err := prepare(); err != nil {
