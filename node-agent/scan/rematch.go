@@ -40,9 +40,9 @@ func (r *run) earlier(ctx context.Context, t target) earlier {
 // unchanged says whether the report is of this very content, made with these settings.
 func (e earlier) unchanged() bool { return e.is != "" && e.was == e.is }
 
-// otherDatabase says whether nothing differs from that but the database that packages were matched with.
+// otherDatabase says whether nothing differs of what is not unchanged but the database that packages were matched with.
 func (e earlier) otherDatabase() bool {
-	return e.is != "" && e.was != e.is && exceptDatabase(e.was) == exceptDatabase(e.is)
+	return e.is != "" && exceptDatabase(e.was) == exceptDatabase(e.is)
 }
 
 // rematch is scan for a target that only the database is another for: what is kept of its last scan is matched, and the

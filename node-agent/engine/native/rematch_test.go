@@ -121,41 +121,45 @@ func TestWhatNoScanWritesIsRefusedAndNotMatched(t *testing.T) {
 		}
 		return []byte(changed)
 	}
+	header := fmt.Sprintf(`{"schema":%q,"architecture":"amd64","engine":{"name":%q,"version":%q},"os":{},"packages":[`, inventorySchema, Name, Version)
 	listed := func(n int) []byte {
-		var b strings.Builder
+		b := bytes.NewBufferString(header)
 		for i := range n {
-			fmt.Fprintf(&b, `{"name":"n","version":"%07d","type":"pypi","purl":"pkg:pypi/n@%07d","locations":null,"foundBy":null},`, i, i)
+			fmt.Fprintf(b, `{"name":"n","version":"%07d","type":"pypi","purl":"pkg:pypi/n@%07d","locations":null,"foundBy":null},`, i, i)
 		}
-		return change(`"packages": [`, `"packages": [`+b.String())
+		return b.Bytes()
 	}
-	for name, text := range map[string][]byte{
-		"a member that there is not":              change(`"schema"`, `"sequel": 1, "schema"`),
-		"a member of a package that there is not": change(`"purl"`, `"price": 1, "purl"`),
-		"a list of packages, and another":         change(`"packages"`, `"packages": [], "packages"`),
-		"something after its end":                 append(slices.Clone(whole), '{', '}'),
-		"a cursor that moves":                     change(`"name": "requests"`, `"name": "requests\u001b[2J"`),
-		"a name without end":                      change(`"name": "requests"`, `"name": "requests`+strings.Repeat("s", maxPURL)+`"`),
-		"a package without a name":                change(`"name": "requests"`, `"name": ""`),
-		"a package without a URL":                 change(`"purl": "pkg:pypi/requests`, `"purl": "", "architecture": "`),
-		"a hundred locations":                     change(`"locations": [`, `"locations": [`+strings.Repeat(`"a",`, 100)),
-		"packages out of order":                   change(`"type": "pypi"`, `"type": "aaaa"`),
-		"more packages than any image has":        listed(maxPackages + 1),
-		"a package that is null":                  change(`"packages": [`, `"packages": [null,`),
-		"an unowned file that is null":            change(`"listed": null`, `"listed": [null]`),
-		"a directory that is null":                change(`"directories": [`, `"directories": [null,`),
-		"fewer than no unowned files":             change(`"files": `, `"files": -`),
-		"a system that moves the cursor":          change(`"family": "`, `"family": "\u009b`),
-		"another architecture":                    change(`"architecture": "amd64"`, `"architecture": "arm64"`),
-		"more bytes than are read":                append(slices.Clone(whole), make([]byte, engine.MaxInventory)...),
+	const unsound = "what no scan writes"
+	for name, c := range map[string]struct {
+		text []byte
+		why  string
+	}{
+		"a member that there is not":              {change(`"schema"`, `"sequel": 1, "schema"`), "sequel"},
+		"a member of a package that there is not": {change(`"purl"`, `"price": 1, "purl"`), "price"},
+		"a list of packages, and another":         {change(`"packages"`, `"packages": [], "packages"`), "two members"},
+		"something after its end":                 {append(slices.Clone(whole), '{', '}'), "follows its end"},
+		"a cursor that moves":                     {change(`"name": "requests"`, `"name": "requests\u001b[2J"`), unsound},
+		"a name without end":                      {change(`"name": "requests"`, `"name": "requests`+strings.Repeat("s", maxPURL)+`"`), unsound},
+		"a package without a name":                {change(`"name": "requests"`, `"name": ""`), unsound},
+		"a package without a URL":                 {change(`"purl": "pkg:pypi/requests`, `"purl": "", "architecture": "`), unsound},
+		"a hundred locations":                     {change(`"locations": [`, `"locations": [`+strings.Repeat(`"a",`, 100)), unsound},
+		"packages out of order":                   {change(`"type": "pypi"`, `"type": "aaaa"`), "not in order"},
+		"more packages than any image has":        {listed(maxPackages + 1), "more than the 100000 items"},
+		"a package that is null":                  {change(`"packages": [`, `"packages": [null,`), unsound},
+		"an unowned file that is null":            {change(`"listed": null`, `"listed": [null]`), unsound},
+		"a directory that is null":                {change(`"directories": [`, `"directories": [null,`), unsound},
+		"fewer than no unowned files":             {change(`"files": `, `"files": -`), unsound},
+		"a system that moves the cursor":          {change(`"family": "`, `"family": "\u009b`), unsound},
+		"another architecture":                    {change(`"architecture": "amd64"`, `"architecture": "arm64"`), "another architecture"},
+		"more bytes than are read":                {append(slices.Clone(whole), make([]byte, engine.MaxInventory)...), "bytes are more than"},
 	} {
-		if _, err := e.Rematch(t.Context(), target, text); err == nil {
-			t.Errorf("%s: it was matched", name)
+		if _, err := e.Rematch(t.Context(), target, c.text); err == nil || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	nothing := target
 	nothing.ScanTypes = nil
-	text := fmt.Sprintf(`{"schema":%q,"architecture":"amd64","engine":{"name":%q,"version":%q},"os":{},"packages":[]}`, inventorySchema, Name, Version)
-	if _, err := e.Rematch(t.Context(), nothing, []byte(text)); err == nil {
+	if _, err := e.Rematch(t.Context(), nothing, []byte(header+"]}")); err == nil {
 		t.Error("an inventory of nothing passes for a clean image")
 	}
 }
