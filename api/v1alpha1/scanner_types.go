@@ -70,7 +70,6 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.native) || self.engine == 'native'",message="spec.scanner.native: remove it, or set spec.scanner.engine to native"
 // +kubebuilder:validation:XValidation:rule="!has(self.qscanner) || self.engine == 'qscanner'",message="spec.scanner.qscanner: remove it, or set spec.scanner.engine to qscanner"
 // +kubebuilder:validation:XValidation:rule="!has(self.trivy) || self.engine == 'trivy'",message="spec.scanner.trivy: remove it, or set spec.scanner.engine to trivy"
-// +kubebuilder:validation:XValidation:rule="self.engine != 'qscanner' || has(self.qscanner)",message="spec.scanner.qscanner: set platform and credentialsSecretName, or mode: inventory-only, for the engine qscanner"
 // +kubebuilder:validation:XValidation:rule="self.engine == 'qscanner' || !has(self.offline) || self.offline",message="spec.scanner.offline: remove it or set it to true, the engines native and trivy never use the network"
 // +kubebuilder:validation:XValidation:rule="self.engine != 'trivy' || !has(self.scanTypes) || self.scanTypes.exists(t, t != 'fileinsight')",message="spec.scanner.scanTypes: add pkg or secret, the engine trivy has no fileinsight"
 type Scanner struct {

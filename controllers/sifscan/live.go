@@ -74,7 +74,7 @@ func (r *Reconciler) checkLive(scan *v1alpha1.SIFScan) error {
 		return &hold{stalled: true, reason: v1alpha1.ReasonNotAllowed, message: fmt.Sprintf(
 			"Namespace %s is for the pods of node scans alone: create the SIFScan in another", c.Namespace)}
 	}
-	if err := r.Config.checkEngine(&scan.Spec); err != nil {
+	if err := r.Config.checkNodeEngine(scan); err != nil {
 		return err
 	}
 	_, err := c.tolerations(scan.Spec.Scheduling.Tolerations)
@@ -215,8 +215,8 @@ func (r *Reconciler) giveOut(ctx context.Context, p *pass, work []nodeWork) (que
 	if len(work) == 0 {
 		return 0, nil
 	}
-	in := JobInputs{Scan: p.scan, Run: p.run, Workers: 1, Config: r.Config}
-	if in.Database, err = r.shared(ctx, r.Config.NodeScans.Namespace, r.Config.Database); err != nil {
+	in, err := r.nodeInputs(ctx, p)
+	if err != nil {
 		return 0, err
 	}
 	r.ledger.mu.Lock()

@@ -131,7 +131,7 @@ func TestNodeScansConfigIsChecked(t *testing.T) {
 	}{
 		"as shipped":            {func(*NodeScansConfig) {}, ""},
 		"a profile of the site": {func(c *NodeScansConfig) { c.AppArmorProfile = "localhost/opener" }, ""},
-		"no namespace":          {func(c *NodeScansConfig) { c.Namespace = "a.b" }, "namespace"},
+		"another namespace":     {func(c *NodeScansConfig) { c.Namespace = "nodes" }, `namespace "nodes": use sifscan-node, the name by which the admission policies know`},
 		"no slot":               {func(c *NodeScansConfig) { c.Slots = 0 }, "slots"},
 		"an unknown profile":    {func(c *NodeScansConfig) { c.AppArmorProfile = "unconfined" }, "use Unconfined"},
 		"too little memory":     {func(c *NodeScansConfig) { c.MemoryLimit = *listLimits.Cpu() }, "use at least 256Mi"},

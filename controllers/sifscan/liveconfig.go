@@ -16,9 +16,14 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
+// NodeScansNamespace holds the pods of node scans: the only namespace at Pod Security "privileged", with nothing else in it.
+// Admission (config/admission) holds the reporters of nodes to their SIFScan by its name: from another namespace
+// their tokens could write more than they may.
+const NodeScansNamespace = "sifscan-node"
+
 // NodeScansConfig is how scans of running containers are run. Nothing of it is a SIFScan's to choose.
 type NodeScansConfig struct {
-	// Namespace of their pods: the only one at Pod Security "privileged", holding nothing else.
+	// Namespace of their pods, NodeScansNamespace.
 	Namespace string
 	// Slots is how many nodes are looked at at a time, over all SIFScans.
 	Slots int
@@ -30,6 +35,7 @@ type NodeScansConfig struct {
 	Tolerations []corev1.Toleration
 	// MemoryLimit of the scanner that reads images.
 	MemoryLimit resource.Quantity
+	NodeEnginesConfig
 }
 
 // DefaultNodeSlots is how many nodes are looked at at a time where nobody says otherwise.
@@ -48,8 +54,8 @@ const (
 // Check says what is wrong with the configuration.
 func (c *NodeScansConfig) Check() error {
 	switch {
-	case len(validation.IsDNS1123Label(c.Namespace)) > 0:
-		return fmt.Errorf("namespace %q: use the name of the namespace for node pods, as shipped sifscan-node", c.Namespace)
+	case c.Namespace != NodeScansNamespace:
+		return fmt.Errorf("namespace %q: use %s, the name by which the admission policies know the reporters of nodes", c.Namespace, NodeScansNamespace)
 	case c.Slots < 1:
 		return errors.New("slots: let at least one node be looked at at a time")
 	case c.AppArmorProfile != "" && c.AppArmorProfile != appArmorUnconfined && !strings.HasPrefix(c.AppArmorProfile, appArmorLocalhost):
@@ -57,7 +63,7 @@ func (c *NodeScansConfig) Check() error {
 	case c.MemoryLimit.Cmp(listLimits[corev1.ResourceMemory]) < 0:
 		return fmt.Errorf("memory limit %s: use at least %s", c.MemoryLimit.String(), listLimits.Memory())
 	}
-	return nil
+	return c.NodeEnginesConfig.check()
 }
 
 // ParseTolerations reads KEY[=VALUE][:EFFECT], separated by commas. Without a value, any is tolerated;

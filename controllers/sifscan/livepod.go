@@ -24,9 +24,16 @@ const (
 	openerSocket    = openerDir + "/opener.sock"
 )
 
-// nobody runs scanner and reporter on nodes: what they read comes through the opener, so no
-// identity of a namespace is needed.
-const nobody = 65532
+// Scanner and reporter run on nodes as users of their own: what they read comes through the opener, so no identity of a
+// namespace is needed. In the node's PID namespace a process may signal whatever has its user, and read memory, environment and
+// root of whatever has its user and group (ptrace(2)): of other pods, too, of which many run as 65532, and the scanner
+// would read the reporter's token. Nobody gives the numbers 65520 to 65533 to users (systemd's UIDS-GIDS.md).
+// The group is that of volumes' scanners, by which files of a database may be readable.
+const (
+	nodeScannerUser  = 65530
+	nodeReporterUser = 65531
+	nodeGroup        = 65532
+)
 
 // listBackoff is how many pods may die that list a node's containers.
 const listBackoff = 2
@@ -168,7 +175,12 @@ func (in JobInputs) reading(w nodeWork) part {
 	if len(w.keys) == 0 {
 		return part{}
 	}
-	return join(in.engine(), in.tmp())
+	p := join(in.engine(), in.tmp())
+	for i := range p.before { // else they would run as whoever the engine's image names, root maybe
+		p.before[i].SecurityContext = unprivileged(nodeScannerUser)
+		p.before[i].Resources = unreserved(p.before[i].Resources.Limits)
+	}
+	return p
 }
 
 // opener is a native sidecar: kubelet starts it before the scanner. Processes of others are seen by
@@ -181,7 +193,7 @@ func (in JobInputs) opener(w nodeWork) corev1.Container {
 	security.Capabilities.Add = []corev1.Capability{"SYS_PTRACE", "DAC_READ_SEARCH"}
 	security.AppArmorProfile = appArmor(config.AppArmorProfile)
 	security.SELinuxOptions = config.SELinuxOptions.DeepCopy()
-	args := []string{"opener", "--socket=" + openerSocket}
+	args := []string{"opener", "--socket=" + openerSocket, "--peer-uid=" + strconv.Itoa(nodeScannerUser)}
 	for _, uid := range w.pods {
 		args = append(args, "--pod-uid="+uid)
 	}
@@ -209,10 +221,10 @@ func appArmor(profile string) *corev1.AppArmorProfile {
 }
 
 // unprivileged is the security of a node pod's other containers.
-func unprivileged() *corev1.SecurityContext {
+func unprivileged(user int64) *corev1.SecurityContext {
 	security := containerSecurity()
 	security.RunAsNonRoot = ptr.To(true)
-	security.RunAsUser, security.RunAsGroup = ptr.To[int64](nobody), ptr.To[int64](nobody)
+	security.RunAsUser, security.RunAsGroup = ptr.To(user), ptr.To[int64](nodeGroup)
 	return security
 }
 
@@ -221,7 +233,7 @@ func (in JobInputs) nodeReporter(w nodeWork) corev1.Container {
 	c := in.reporter()
 	c.Args = append(c.Args, "--namespace="+in.Scan.Namespace, "--node-worker="+strconv.Itoa(int(w.worker)))
 	c.Resources = unreserved(c.Resources.Limits)
-	c.SecurityContext = unprivileged()
+	c.SecurityContext = unprivileged(nodeReporterUser)
 	return c
 }
 
@@ -230,6 +242,9 @@ func (in JobInputs) nodeScanner(w nodeWork, parts part) corev1.Container {
 	limits := listLimits.DeepCopy()
 	if len(w.keys) > 0 {
 		limits[corev1.ResourceCPU], limits[corev1.ResourceMemory] = readCPU, in.Config.NodeScans.MemoryLimit
+		if tmp := tmpOnNode(&in.Scan.Spec); !tmp.IsZero() {
+			limits[corev1.ResourceEphemeralStorage] = diskOf(tmp)
+		}
 	}
 	args := append([]string{"scan", "--opener=" + openerSocket, "--node=" + w.node}, in.running(w)...)
 	args = append(args, parts.args...)
@@ -240,7 +255,7 @@ func (in JobInputs) nodeScanner(w nodeWork, parts part) corev1.Container {
 		Args:            append(args, "--results-dir="+resultsDir, "--state-dir="+stateDir, "--"),
 		Env:             append(goEnv(limits), parts.env...),
 		Resources:       unreserved(limits),
-		SecurityContext: unprivileged(),
+		SecurityContext: unprivileged(nodeScannerUser),
 		VolumeMounts: append(parts.mounts,
 			corev1.VolumeMount{Name: openerVolume, MountPath: openerDir, ReadOnly: true},
 			corev1.VolumeMount{Name: resultsVolume, MountPath: resultsDir},

@@ -25,7 +25,7 @@ func nodeConfig() OperatorConfig {
 	c.PriorityClass = "sifscan-low"
 	c.NodeScans = &NodeScansConfig{
 		Namespace: "sifscan-node", Slots: DefaultNodeSlots, Tolerations: tolerations,
-		MemoryLimit: DefaultNodeMemory,
+		MemoryLimit: DefaultNodeMemory, NodeEnginesConfig: NodeEnginesConfig{TmpLimit: DefaultNodeTmp},
 	}
 	return c
 }
@@ -86,8 +86,9 @@ func TestEveryNodePod(t *testing.T) {
 				"gives the opener nothing to write but that": len(opener.VolumeMounts) == 1,
 				"has an opener that serves":                  opener.Name == openerContainer && *opener.RestartPolicy == corev1.ContainerRestartPolicyAlways,
 				"has the capabilities that discovery needs":  slices.Equal(opener.SecurityContext.Capabilities.Add, []corev1.Capability{"SYS_PTRACE", "DAC_READ_SEARCH"}),
-				"runs the scanner as nobody":                 *scanner.SecurityContext.RunAsUser == nobody && *scanner.SecurityContext.RunAsNonRoot,
-				"runs the reporter as nobody":                *reporter.SecurityContext.RunAsUser == nobody && *reporter.SecurityContext.RunAsNonRoot,
+				"runs the scanner as a user of its own":      *scanner.SecurityContext.RunAsUser == 65530 && *scanner.SecurityContext.RunAsNonRoot,
+				"runs the reporter as a user of its own":     *reporter.SecurityContext.RunAsUser == 65531 && *reporter.SecurityContext.RunAsNonRoot,
+				"has an opener for that scanner alone":       slices.Contains(opener.Args, "--peer-uid=65530"),
 				"confines system calls":                      pod.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
 				"makes two pods of one worker impossible":    *job.Spec.PodReplacementPolicy == "Failed",
 				"ends by itself":                             *job.Spec.ActiveDeadlineSeconds > 0,

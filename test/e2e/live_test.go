@@ -138,7 +138,7 @@ var _ = Describe("Containers that run in a slurmd pod", Ordered, func() {
 	It("are looked at by an opener of two capabilities and read by a scanner that has none", func() {
 		const ptraceAndSearch = "0000000000080004"
 		Expect(seen["opener"]).To(Equal(observed{name: "opener", uid: "0 0 0 0", effective: ptraceAndSearch, bounding: ptraceAndSearch, seccomp: "2", noNewPrivileges: "1"}))
-		Expect(seen["scanner"]).To(Equal(observed{name: "scanner", uid: "65532 65532 65532 65532", effective: "0000000000000000", bounding: "0000000000000000",
+		Expect(seen["scanner"]).To(Equal(observed{name: "scanner", uid: "65530 65530 65530 65530", effective: "0000000000000000", bounding: "0000000000000000",
 			seccomp: "2", noNewPrivileges: "1"}))
 	})
 

@@ -30,6 +30,7 @@ func siteNodeScans() *sifscan.NodeScansConfig {
 	Expect(err).NotTo(HaveOccurred())
 	return &sifscan.NodeScansConfig{
 		Namespace: nodeNamespace, Slots: sifscan.DefaultNodeSlots, Tolerations: tolerations, MemoryLimit: sifscan.DefaultNodeMemory,
+		NodeEnginesConfig: sifscan.NodeEnginesConfig{TmpLimit: sifscan.DefaultNodeTmp},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -170,6 +171,40 @@ var _ = Describe("Who may have running containers scanned", func() {
 		Expect(patch(schedule, func() { schedule.Spec.Schedule = "@hourly" })).To(refused)
 	})
 
+	It("asks it of the account with which Flux or Argo CD applies, as of everybody", func() {
+		const account = "system:serviceaccount:flux-system:kustomize-controller"
+		gitops := makeTenant(newNamespace(), account)
+		grant(namespace, "sifscan-editor", account)
+		grantPods(namespace, account)
+		apply := func() error {
+			u := &unstructured.Unstructured{Object: map[string]any{
+				"apiVersion": v1alpha1.GroupVersion.String(), "kind": "SIFScan",
+				"metadata": map[string]any{"namespace": namespace, "name": "from-git"},
+				"spec":     map[string]any{"suspend": true, "target": map[string]any{"running": map[string]any{"nodeName": "n1"}}},
+			}}
+			return gitops.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("kustomize-controller"))
+		}
+		missing := ContainSubstring(account + " may not create nodescans.sifscan.io in the cluster")
+		Eventually(apply).Should(MatchError(missing))
+		letScanNodes(account)
+		Eventually(apply).Should(Succeed())
+	})
+
+	It("has it allowed by cluster-admin, which may do everything", func() {
+		const account = "system:serviceaccount:argocd:argocd-application-controller"
+		binding := &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "gitops-"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: account}},
+		}
+		Expect(admin.Create(ctx, binding)).To(Succeed())
+		DeferCleanup(func() { Expect(admin.Delete(ctx, binding)).To(Succeed()) })
+		gitops := as(rest.ImpersonationConfig{UserName: account, Groups: []string{"system:authenticated"}})
+		Eventually(func() error {
+			return gitops.Create(ctx, makeLive(namespace, "from-git", v1alpha1.RunningTarget{NodeName: "n1"}))
+		}).Should(Succeed())
+	})
+
 	It("exempts the operator by its name: a schedule's SIFScans are made", func() {
 		schedule := makeLiveSchedule(namespace, "nightly")
 		schedule.Spec.Suspend = false
@@ -233,6 +268,8 @@ var _ = Describe("A manifest of running containers", func() {
 	It("is accepted with all that may be set", func() {
 		for _, spec := range []string{
 			running("nodeName: n1, pid: 4711", ""),
+			running("nodeName: n1", "scanner: {engine: qscanner}"),
+			running("nodeName: n1", "scanner: {engine: trivy, scanTypes: [pkg]}"),
 			running("nodeSelector: {}", "parallelism: 8, deadline: 1h, ttlAfterFinished: 1h, suspend: true"),
 			running(`podSelector: {matchLabels: {app.kubernetes.io/name: slurmd}}, podNamespaces: [slurm], imagePattern: "*pytorch*", slurmJobID: "4711", listOnly: true`,
 				"scanner: {engine: native, scanTypes: [pkg], formats: [json], timeout: 10m}, reports: {maxFindings: 5}, scheduling: {tolerations: [{key: slinky.slurm.net/slurm, operator: Exists}]}"),

@@ -329,6 +329,33 @@ var _ = Describe("A scan of running containers", Serial, func() {
 		Expect(listing).To(BeEmpty())
 	})
 
+	It("runs qscanner where the operator is configured for it, with a token of the pods' own namespace", func() {
+		makeNode(pool, pool)
+		t := inPool()
+		scan := scanOf(namespace, "running", v1alpha1.Target{Running: &t})
+		scan.Spec.Scanner.Engine = v1alpha1.EngineQscanner
+		Expect(admin.Create(ctx, scan)).To(Succeed())
+		Eventually(get(scan)).Should(And(beStalled(v1alpha1.ReasonNotAllowed), say("--node-scans-qscanner-credentials-secret")))
+
+		operator.stop()
+		operator = startOperator(nil, func(c *sifscan.OperatorConfig) {
+			c.NodeScans.Qscanner = &v1alpha1.QscannerEngine{Platform: "US2", Mode: v1alpha1.QscannerGetReport, CredentialsSecretName: "node-qualys"}
+		})
+		DeferCleanup(func() {
+			operator.stop()
+			operator = startOperator(nil)
+		})
+		listing := listingOf(scan, pool)
+		Expect(listing.Spec.Template.Spec.Containers[0].Env).NotTo(ContainElement(HaveField("Name", v1alpha1.QscannerTokenKey)), "who lists reads no image")
+		nodeReporter(scan, listing).containers(container("pytorch"))
+		finishNode(listing, "")
+		_, job := readingOf(scan)
+		Expect(job.Namespace).To(Equal(nodeNamespace))
+		Expect(job.Spec.Template.Spec.Containers[0].Env).To(ContainElement(And(HaveField("Name", v1alpha1.QscannerTokenKey),
+			HaveField("ValueFrom.SecretKeyRef.Name", "node-qualys"))))
+		Expect(scannerArgs(job)).To(ContainElements("--engine=qscanner", "--platform=US2", "--mode=get-report", "--tmp-limit=10Gi"))
+	})
+
 	It("gives a node's reporter the SIFScan's namespace, its own SIFScan, and nothing else", func() {
 		makeNode(pool, pool)
 		scan := start(inPool())

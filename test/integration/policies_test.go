@@ -254,5 +254,7 @@ var _ = Describe("What the operator may do", func() {
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "more"},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
 		})).To(MatchError(ContainSubstring("forbidden")))
+		Expect(manager.Create(ctx, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "more"}})).To(MatchError(ContainSubstring("forbidden")))
+		Expect(manager.Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "more"}})).To(MatchError(ContainSubstring("forbidden")))
 	})
 })

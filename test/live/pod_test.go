@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/test/fixtures/live"
 )
 
 // scannerUser scans in a node's pod, where it has no capability (controllers/sifscan/livepod.go).
@@ -87,6 +88,36 @@ func TestAScannerWithoutAnyRightReadsWhatTheOpenerHandsOver(t *testing.T) {
 	denied := finish(t, asScanner("scan", fmt.Sprint("--pid=", c.Command), "--formats=json", "--output-dir="+scannersDir(t)))
 	if denied.exit != 1 {
 		t.Errorf("without the opener the scan ended with %d\n%s", denied.exit, denied.stdout)
+	}
+}
+
+// The reporter's token is in its root, an engine's in the scanner's environment: users that differ keep them apart, for the group is the same.
+func TestScannerAndReporterOfANodeCannotLookIntoEachOther(t *testing.T) {
+	const reporterUser, group = 65531, 65532
+	sleepAs := func(user uint32) int {
+		cmd := exec.Command(at("sandbox") + live.Sleep)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: group}, Pdeathsig: unix.SIGKILL}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill() // it sleeps for ever
+			_ = cmd.Wait()
+		})
+		return cmd.Process.Pid
+	}
+	for _, c := range []struct {
+		of      uint32
+		allowed bool
+	}{{scannerUser, true}, {reporterUser, false}} {
+		pid := sleepAs(c.of)
+		for _, look := range []string{"cat /proc/%d/environ", "ls /proc/%d/root/", "kill -0 %d"} {
+			cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf(look, pid))
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: scannerUser, Gid: group}}
+			if r := finish(t, cmd); (r.exit == 0) != c.allowed {
+				t.Errorf("%q by user %d of a process of user %d ended with %d %s", look, scannerUser, c.of, r.exit, r.stderr)
+			}
+		}
 	}
 }
 

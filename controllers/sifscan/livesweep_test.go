@@ -1,0 +1,91 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sifscan
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+)
+
+// leftovers are what a run of a scan leaves on nodes: its Job, its account and the account's rights.
+func leftovers(scan *v1alpha1.SIFScan, run string) []client.Object {
+	labels, account := nodeLabelsOf(scan, run), nodeAccount(scan.UID, run)
+	return []client.Object{
+		&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: NodeScansNamespace, Name: account, UID: "job-uid", Labels: labels}},
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: NodeScansNamespace, Name: account, Labels: labels}},
+		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: scan.Namespace, Name: bindingPrefix + account, Labels: labels}},
+	}
+}
+
+func TestWhatNobodyWantsOnNodesIsRemovedAtTheStartAndEveryTenMinutes(t *testing.T) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wanted := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
+	deleted := wanted.DeepCopy()
+	deleted.Name, deleted.UID = "deleted", "de1e7ed0-0000-4000-8000-000000000000"
+	kept, old, gone := leftovers(wanted, RunID(wanted)), leftovers(wanted, "v1-00000000000000aa"), leftovers(deleted, RunID(deleted))
+
+	synctest.Test(t, func(t *testing.T) {
+		server := fake.NewClientBuilder().WithScheme(scheme).WithObjects(wanted).WithObjects(kept...).
+			WithIndex(&v1alpha1.SIFScan{}, indexUID, func(o client.Object) []string { return []string{string(o.GetUID())} }).Build()
+		there := func(objects []client.Object) (n int) {
+			for _, o := range objects {
+				if server.Get(t.Context(), client.ObjectKeyFromObject(o), o.DeepCopyObject().(client.Object)) == nil {
+					n++
+				}
+			}
+			return n
+		}
+		leave := func(objects []client.Object) {
+			for _, o := range objects {
+				if err := server.Create(t.Context(), o.DeepCopyObject().(client.Object)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		leave(old)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- sweeper{&Reconciler{Client: server, Live: server, Config: nodeConfig()}}.run(ctx) }()
+		synctest.Wait()
+		if n := there(old); n != 0 {
+			t.Errorf("of another run %d objects are left after the start", n)
+		}
+		leave(gone) // and no event tells
+		time.Sleep(10*time.Minute - time.Second)
+		synctest.Wait()
+		if n := there(gone); n != len(gone) {
+			t.Errorf("%d objects are left before the time: the test shows nothing", n)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := there(gone); n != 0 {
+			t.Errorf("of a deleted SIFScan %d objects are left after ten minutes", n)
+		}
+		if n := there(kept); n != len(kept) {
+			t.Errorf("of what is wanted %d of %d objects are left", n, len(kept))
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
