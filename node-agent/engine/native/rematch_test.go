@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/engine/native/osvdb"
 )
 
 // toRematch is a target with something of everything that an inventory holds, and the engine.
@@ -178,6 +181,41 @@ func TestAnInventoryThatIsNotThisEnginesIsRefused(t *testing.T) {
 	} {
 		if _, err := e.Rematch(t.Context(), target, c.text); err == nil || errors.Is(err, ErrStale) != c.stale {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// BenchmarkRematch matches the inventory of an image of 300 packages, of which a fifth has an advisory, and makes the new one.
+func BenchmarkRematch(b *testing.B) {
+	var status strings.Builder
+	dir, file := b.TempDir(), filepath.Join(b.TempDir(), "osv.db")
+	for i := range 300 {
+		fmt.Fprintf(&status, "Package: package-%03d\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.%d-1\nSource: source-%03d (1.%d-1)\nDescription: one of many\n\n", i, i, i, i)
+		record := fmt.Sprintf(`{"id":"TEST-%d","modified":"2026-10-01T00:00:00Z","summary":"a made-up flaw that lets a made-up attacker do what they do",
+			"affected":[{"package":{"ecosystem":"Debian:12","name":"source-%03d"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]}]}`, i, i)
+		if i%5 == 0 {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i, ".json")), []byte(record), 0o644); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	if _, err := osvdb.Build(b.Context(), file, osvdb.Source{From: dir, Now: created}); err != nil {
+		b.Fatal(err)
+	}
+	db, err := osvdb.Open(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // opened for reading
+	e, target := toRematch(b)
+	target.Root = debianTree().file("var/lib/dpkg/status", status.String()).fs()
+	target.ScanTypes, target.Formats = target.ScanTypes[:2], target.Formats[:1]
+	inventory := scanned(b, e, target).Documents[engine.InventoryFile]
+	e, target.Root = e.WithDatabase(db), nil
+	b.ReportAllocs()
+	for b.Loop() {
+		if r, err := e.Rematch(b.Context(), target, inventory); err != nil || len(r.Findings) != 60 {
+			b.Fatal(err)
 		}
 	}
 }
