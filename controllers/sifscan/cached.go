@@ -7,7 +7,6 @@ import (
 	"context"
 	"strings"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -34,28 +33,6 @@ func bucketOf(uid string) string { return uid[:min(1, len(uid))] }
 
 func bucket(o client.Object) []string {
 	return []string{bucketOf(o.GetLabels()[v1alpha1.LabelScanUID])}
-}
-
-// keepState strips Jobs and pods of what the operator wrote into them itself and never reads again: a Job is
-// kept for a day after its scan, and its template is most of it.
-func keepState(obj any) (any, error) {
-	switch o := obj.(type) {
-	case *batchv1.Job:
-		o.ManagedFields = nil
-		o.Spec = batchv1.JobSpec{Suspend: o.Spec.Suspend, Completions: o.Spec.Completions, Parallelism: o.Spec.Parallelism}
-	case *corev1.Pod:
-		o.ManagedFields = nil
-		o.Spec = corev1.PodSpec{NodeName: o.Spec.NodeName, Containers: keepLimits(o.Spec.Containers)}
-	}
-	return obj, nil
-}
-
-func keepLimits(containers []corev1.Container) []corev1.Container {
-	kept := make([]corev1.Container, len(containers))
-	for i := range containers {
-		kept[i] = corev1.Container{Name: containers[i].Name, Resources: containers[i].Resources}
-	}
-	return kept
 }
 
 // keepReadiness strips a Node, whose list of images alone may have 20 KiB, down to whether it can run pods, and

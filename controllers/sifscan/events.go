@@ -30,15 +30,22 @@ type announcement struct{ kind, reason, action, note string }
 
 func (p *pass) tell(a announcement) { p.announcements = append(p.announcements, a) }
 
-// jobCreated says that there is a new Job, and whether it begins the run or takes it up again.
-func jobCreated(p *pass) announcement {
+// tellJobCreated says that there is a new Job, and whether it begins the run or takes it up again.
+func (p *pass) tellJobCreated() {
 	name := JobName(p.scan.Name, p.run)
-	if p.scan.Status.StartTime == nil {
-		return announcement{corev1.EventTypeNormal, eventJobCreated, actionScan, "Created Job " + name}
+	switch {
+	case p.hadQueued():
+	case p.scan.Status.StartTime == nil:
+		p.tell(announcement{corev1.EventTypeNormal, eventJobCreated, actionScan, "Created Job " + name})
+	default:
+		p.tell(announcement{corev1.EventTypeNormal, eventJobRecreated, actionResume,
+			"Created Job " + name + " again, which was suspended or deleted before it had finished: the run takes up where it was"})
 	}
-	return announcement{corev1.EventTypeNormal, eventJobRecreated, actionResume,
-		"Created Job " + name + " again, which was suspended or deleted before it had finished: the run takes up where it was"}
 }
+
+// hadQueued reports whether the scan waited its turn until now. Thousands may in a night, and each Event is a write:
+// that its turn came, and with which Job, is told by the same conditions that told of the wait.
+func (p *pass) hadQueued() bool { return reasonOf(&p.before) == v1alpha1.ReasonQueued }
 
 // emit tells what was done, and what the status that is now stored has new.
 func (r *Reconciler) emit(p *pass) {
@@ -49,9 +56,8 @@ func (r *Reconciler) emit(p *pass) {
 	if ready == nil || ready.Reason == reasonOf(&p.before) && p.before.RunID == p.run {
 		return
 	}
-	// Thousands of scans may queue in a night, and each Event is a write: that a scan waits its turn stands in
-	// its conditions, and that it runs was just said of its Job.
-	if ready.Reason == v1alpha1.ReasonQueued || ready.Reason == v1alpha1.ReasonRunning && len(p.announcements) > 0 {
+	// That a scan waits its turn stands in its conditions, and that it runs was just said of its Job.
+	if ready.Reason == v1alpha1.ReasonQueued || ready.Reason == v1alpha1.ReasonRunning && (len(p.announcements) > 0 || p.hadQueued()) {
 		return
 	}
 	r.Events.Eventf(p.scan, nil, severityOf(&p.scan.Status), ready.Reason, actionScan, "%s", printable(ready.Message, maxNote))

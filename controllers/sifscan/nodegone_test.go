@@ -73,11 +73,11 @@ func TestCachesForgetWhatTheOperatorWroteItself(t *testing.T) {
 	pod := makePod(job).on("n1").scannerEnded(137, "OOMKilled", "").obj()
 	want, _ := deathOf(pod)
 
-	kept, _ := keepState(job.DeepCopy())
+	kept, _ := compact(job.DeepCopy())
 	if diff := cmp.Diff(batchv1.JobSpec{Suspend: job.Spec.Suspend, Completions: job.Spec.Completions, Parallelism: job.Spec.Parallelism}, kept.(*batchv1.Job).Spec); diff != "" {
 		t.Errorf("Job (-want +got):\n%s", diff)
 	}
-	if _, err := keepState(pod); err != nil {
+	if _, err := compact(pod); err != nil {
 		t.Fatal(err)
 	}
 	if len(pod.Spec.Volumes)+len(pod.Spec.InitContainers)+len(pod.Spec.Containers[0].Args) > 0 {

@@ -74,7 +74,7 @@ func TestAnotherPlaceForDocumentsIsAnotherRun(t *testing.T) {
 }
 
 func TestAScanWaitsForTheClaimOfItsDocuments(t *testing.T) {
-	got := (&Reconciler{}).claimsOf(makeScan().reportsOn("reports", "").obj())
+	got := claimsOf(makeScan().reportsOn("reports", "").obj())
 	if diff := cmp.Diff([]string{"shared", "reports"}, got); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}

@@ -103,7 +103,7 @@ func (r *Reconciler) createJob(ctx context.Context, p *pass, job *batchv1.Job) e
 	err := r.Client.Create(ctx, job)
 	switch {
 	case err == nil:
-		p.tell(jobCreated(p))
+		p.tellJobCreated()
 	case apierrors.IsAlreadyExists(err):
 		if job, err = r.adopt(ctx, p, job); err != nil {
 			return err

@@ -56,25 +56,15 @@ func Caches() cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&batchv1.Job{}:                  {Label: ours, Transform: keepState},
-			&corev1.Pod{}:                   {Label: ours, Transform: keepState},
+			&batchv1.Job{}:                  {Label: ours, Transform: compact},
+			&corev1.Pod{}:                   {Label: ours, Transform: compact},
 			&corev1.Node{}:                  {Transform: keepReadiness},
-			&v1alpha1.ScanInventory{}:       {Label: ours},
+			&v1alpha1.SIFScan{}:             {Transform: compact},
+			&v1alpha1.ScanInventory{}:       {Label: ours, Transform: compact},
 			&corev1.PersistentVolumeClaim{}: {Transform: keepIdentity},
 			&corev1.Namespace{}:             {Transform: keepOurAnnotations},
 		},
 	}
-}
-
-// keepIdentity strips metadata down to what tells objects apart.
-func keepIdentity(obj any) (any, error) {
-	if m, ok := obj.(*metav1.PartialObjectMetadata); ok {
-		m.ObjectMeta = metav1.ObjectMeta{
-			Namespace: m.Namespace, Name: m.Name, UID: m.UID,
-			ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp,
-		}
-	}
-	return obj, nil
 }
 
 func keepOurAnnotations(obj any) (any, error) {
@@ -95,8 +85,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		field string
 		value client.IndexerFunc
 	}{
-		{&v1alpha1.SIFScan{}, indexUID, func(o client.Object) []string { return []string{string(o.GetUID())} }},
-		{&v1alpha1.SIFScan{}, indexClaim, r.claimsOf},
+		{&v1alpha1.SIFScan{}, indexUID, uidOf},
+		{&v1alpha1.SIFScan{}, indexClaim, claimsOf},
 		{&batchv1.Job{}, indexBucket, bucket},
 		{&corev1.Pod{}, indexBucket, bucket},
 		{&corev1.Pod{}, indexNode, func(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }},
@@ -140,7 +130,7 @@ func completionChanged() predicate.Predicate {
 	}}
 }
 
-// scanOf finds the SIFScan whose UID an object carries. Names would do only up to 63 characters.
+// scanOf finds the SIFScan, not settled yet, whose UID an object carries. Names would do only up to 63 characters.
 func (r *Reconciler) scanOf(ctx context.Context, o client.Object) []reconcile.Request {
 	uid := o.GetLabels()[v1alpha1.LabelScanUID]
 	if uid == "" {
@@ -153,9 +143,29 @@ func (r *Reconciler) scansOfClaim(ctx context.Context, o client.Object) []reconc
 	return r.requests(ctx, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexClaim: o.GetName()})
 }
 
+// settled reports whether the run that a SIFScan asks for is over: what changes around it is no news then. Thousands of SIFScans
+// are, and an entry in an index takes 1 KiB of each.
+func settled(scan *v1alpha1.SIFScan) bool {
+	return scan.Status.CompletionTime != nil && scan.Status.ObservedGeneration == scan.Generation &&
+		scan.Status.LastHandledRescanAt == scan.Annotations[v1alpha1.AnnotationRescanAt]
+}
+
+// uidOf is the UID by which a SIFScan is found. What is left of node scans is looked for when they are over, too (sweeper).
+func uidOf(o client.Object) []string {
+	scan := o.(*v1alpha1.SIFScan)
+	if settled(scan) && scan.Spec.Target.Running == nil {
+		return nil
+	}
+	return []string{string(scan.UID)}
+}
+
 // claimsOf are the claims that a SIFScan may wait for.
-func (r *Reconciler) claimsOf(o client.Object) []string {
-	s := resolve(&o.(*v1alpha1.SIFScan).Spec)
+func claimsOf(o client.Object) []string {
+	scan := o.(*v1alpha1.SIFScan)
+	if settled(scan) {
+		return nil
+	}
+	s := resolve(&scan.Spec)
 	var claims []string
 	add := func(name string) {
 		if !slices.Contains(claims, name) {

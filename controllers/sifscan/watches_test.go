@@ -57,3 +57,33 @@ func TestOnlyTheEndOfARunBringsItsScanBack(t *testing.T) {
 		}
 	}
 }
+
+func TestAScanIsFoundByItsUIDAndItsClaimsUntilItsRunIsOver(t *testing.T) {
+	at := metav1.NewTime(epoch)
+	over := func(s *v1alpha1.SIFScan) {
+		s.Generation, s.Status.ObservedGeneration = 2, 2
+		s.Annotations = map[string]string{v1alpha1.AnnotationRescanAt: "monday"}
+		s.Status.LastHandledRescanAt, s.Status.CompletionTime = "monday", &at
+	}
+	for _, tc := range []struct {
+		name        string
+		change      func(*v1alpha1.SIFScan)
+		uid, claims bool
+	}{
+		{"its run is over", func(*v1alpha1.SIFScan) {}, false, false},
+		{"it runs", func(s *v1alpha1.SIFScan) { s.Status.CompletionTime = nil }, true, true},
+		{"its spec changed", func(s *v1alpha1.SIFScan) { s.Generation++ }, true, true},
+		{"another run is asked for", func(s *v1alpha1.SIFScan) { s.Annotations[v1alpha1.AnnotationRescanAt] = "tuesday" }, true, true},
+		{"it is of nodes, where something may be left", func(s *v1alpha1.SIFScan) {
+			s.Spec.Target = v1alpha1.Target{Running: &v1alpha1.RunningTarget{NodeName: "n1"}}
+		}, true, false},
+	} {
+		scan := makeScan().with(over).with(tc.change).obj()
+		if got := uidOf(scan); (len(got) == 1) != tc.uid {
+			t.Errorf("%s: found by UIDs %v", tc.name, got)
+		}
+		if got := claimsOf(scan); (len(got) == 1) != tc.claims {
+			t.Errorf("%s: found by claims %v", tc.name, got)
+		}
+	}
+}

@@ -33,14 +33,24 @@ func main() {
 	reports := flag.Int("reports", 50_000, "ScanReports to add at the end")
 	// client-go forgets an Event that it sent after 6 to 12 minutes (tools/events, finishTime).
 	rest := flag.Duration("rest", 13*time.Minute, "how long nothing happens before memory is measured")
+	profiles := flag.String("profiles", "", "address at which the operator serves Go's profiles meanwhile, such as localhost:6060; empty: none")
 	flag.Parse()
-	if err := run(context.Background(), *manager, *batches, *queued, *reports, *rest); err != nil {
+	b := bench{manager: *manager, batches: *batches, queued: *queued, reports: *reports, rest: *rest, profiles: *profiles}
+	if err := b.run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "scans:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, manager, batches string, queued, reports int, rest time.Duration) (err error) {
+// bench is what the command line asks for.
+type bench struct {
+	manager, batches string
+	queued, reports  int
+	rest             time.Duration
+	profiles         string
+}
+
+func (b *bench) run(ctx context.Context) (err error) {
 	scheme := k8sruntime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return err
@@ -64,8 +74,8 @@ func run(ctx context.Context, manager, batches string, queued, reports int, rest
 
 	fmt.Println("| SIFScans at once | slots | writes each | reads each | CPU each | time | resident after | peak |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
-	unlimited := []string{"--max-scans=0", "--max-scans-per-namespace=0", "--max-scans-per-volume=0"}
-	operator, err := startOperator(manager, s.kubeconfig, unlimited...)
+	operator, err := startOperator(b.manager, s.kubeconfig, "--pprof-bind-address="+b.profiles,
+		"--max-scans=0", "--max-scans-per-namespace=0", "--max-scans-per-volume=0")
 	if err != nil {
 		return err
 	}
@@ -75,11 +85,11 @@ func run(ctx context.Context, manager, batches string, queued, reports int, rest
 		return err
 	}
 	all := namespaces
-	for _, word := range strings.Split(batches, ",") {
+	for _, word := range strings.Split(b.batches, ",") {
 		n, err := strconv.Atoi(word)
 		if err != nil {
 			operator.stop()
-			return fmt.Errorf("-scans %s: %w", batches, err)
+			return fmt.Errorf("-scans %s: %w", b.batches, err)
 		}
 		if err := measure(ctx, s, p, operator, n, "any number"); err != nil {
 			operator.stop()
@@ -87,20 +97,20 @@ func run(ctx context.Context, manager, batches string, queued, reports int, rest
 		}
 		all += n
 	}
-	if err := grow(ctx, p, operator, all, reports, rest); err != nil {
+	if err := grow(ctx, p, operator, all, b.reports, b.rest); err != nil {
 		operator.stop()
 		return err
 	}
 	operator.stop()
 
-	if queued == 0 {
+	if b.queued == 0 {
 		return nil
 	}
-	if operator, err = startOperator(manager, s.kubeconfig, "--max-scans=10", "--max-scans-per-namespace=4"); err != nil {
+	if operator, err = startOperator(b.manager, s.kubeconfig, "--pprof-bind-address="+b.profiles, "--max-scans=10", "--max-scans-per-namespace=4"); err != nil {
 		return err
 	}
 	defer operator.stop()
-	return measure(ctx, s, p, operator, queued, "10")
+	return measure(ctx, s, p, operator, b.queued, "10")
 }
 
 // quiet is how long nothing must happen until a batch counts as done with.

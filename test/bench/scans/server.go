@@ -55,6 +55,7 @@ func startServer(dir string, scheme *k8sruntime.Scheme) (*server, error) {
 	}
 	api := s.ControlPlane.GetAPIServer().Configure()
 	api.Set("audit-policy-file", file).Set("audit-log-path", s.log).Set("audit-log-mode", "blocking")
+	api.Set("audit-log-maxsize", "10240") // MiB; the log of 10,000 scans would be rotated away under the count otherwise
 	api.Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000")
 	s.ControlPlane.Etcd = &envtest.Etcd{}
 	s.ControlPlane.Etcd.Configure().Set("quota-backend-bytes", "8589934592")
