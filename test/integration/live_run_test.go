@@ -303,6 +303,18 @@ var _ = Describe("A scan of running containers", Serial, func() {
 		Eventually(account).WithArguments(scan).Should(Equal(runAccess{0, 0}))
 	})
 
+	It("keeps its finished Jobs, for their logs, as long as ttlAfterFinished says", func() {
+		makeNode(pool, pool)
+		scan := start(inPool())
+		finishNode(listingOf(scan, pool), `{"reason":"NoContainers","message":"nothing"}`)
+		Eventually(get(scan)).Should(beReady(v1alpha1.ReasonNoContainers))
+		run := scan.Status.RunID
+		Consistently(func() int { listing, _ := nodeJobsOf(scan); return len(listing) }).Should(Equal(1))
+		change(scan, func(s *v1alpha1.SIFScan) { s.Spec.TTLAfterFinished = &metav1.Duration{} })
+		Eventually(func() int { listing, _ := nodeJobsOf(scan); return len(listing) }).Should(BeZero())
+		Expect(get(scan)()).To(HaveField("Status.RunID", run))
+	})
+
 	It("is swept at the operator's start, when it was deleted while none ran", func() {
 		makeNode(pool, pool)
 		scan := start(inPool())
