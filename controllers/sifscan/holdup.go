@@ -64,8 +64,11 @@ func waitingCause(pod *corev1.Pod, s *corev1.ContainerStatus) (cause, bool) {
 		// The mount is read-only, so kubelet cannot make the folder as it does elsewhere.
 		return cause{v1alpha1.ReasonVolumeNotFound, "the subPath of spec.target is not a folder of the volume: " + detail}, true
 	case reason == createConfigError:
-		return cause{v1alpha1.ReasonCredentialsMissing, "the scan pod refers to something that is not there: " + detail +
-			"; create it, or correct its name in the spec: the scan goes on by itself"}, true
+		remedy := "create it, or correct its name in the spec: the scan goes on by itself"
+		if pod.Namespace == NodeScansNamespace { // the operator's flags name it
+			remedy = "ask the operator's administrator to create it in Namespace " + pod.Namespace
+		}
+		return cause{v1alpha1.ReasonCredentialsMissing, "the scan pod refers to something that is not there: " + detail + "; " + remedy}, true
 	case s.Name == reporterContainer && reason == "CrashLoopBackOff":
 		return cause{v1alpha1.ReasonReportUnavailable, "the reporter keeps ending" + lastWords(s) + "; see its log"}, true
 	case slices.Contains(startReasons, reason):

@@ -37,6 +37,13 @@ func TestHoldupOf(t *testing.T) {
 		{"a Secret is not there",
 			pod().waits(scannerContainer, "CreateContainerConfigError", `secret "a" not found`),
 			cause{v1alpha1.ReasonCredentialsMissing, `the scan pod refers to something that is not there: secret "a" not found; create it, or correct its name in the spec: the scan goes on by itself`}, created},
+		{"a Secret for nodes is not there",
+			func() *podWrapper {
+				p := pod().waits(scannerContainer, "CreateContainerConfigError", `secret "a" not found`)
+				p.Namespace = NodeScansNamespace
+				return p
+			}(),
+			cause{v1alpha1.ReasonCredentialsMissing, `the scan pod refers to something that is not there: secret "a" not found; ask the operator's administrator to create it in Namespace sifscan-node`}, created},
 		{"the runtime cannot make the container",
 			pod().waits(scannerContainer, "CreateContainerError", "no command specified"),
 			cause{v1alpha1.ReasonEngineFailed, "container scanner does not start (CreateContainerError): no command specified"}, created},
