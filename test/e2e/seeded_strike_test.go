@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,13 +50,13 @@ func (f *field) strike(atWork context.Context, v victim, fault faults.Fault) err
 func (f *field) hit(atWork context.Context, v victim, fault faults.Fault) error {
 	switch fault.Kind {
 	case faults.KillScanner:
-		return v.signal(atWork, "scanner", fault, unix.SIGKILL)
+		return v.signal(atWork, scannerCommand, fault, unix.SIGKILL)
 	case faults.StopScanner:
-		return v.signal(atWork, "scanner", fault, unix.SIGSTOP)
+		return v.signal(atWork, scannerCommand, fault, unix.SIGSTOP)
 	case faults.KillReporter:
-		return v.signal(atWork, "reporter", fault, unix.SIGKILL)
+		return v.signal(atWork, reporterCommand, fault, unix.SIGKILL)
 	case faults.StopReporter:
-		return v.signal(atWork, "reporter", fault, unix.SIGSTOP)
+		return v.signal(atWork, reporterCommand, fault, unix.SIGSTOP)
 	case faults.EvictPod:
 		return v.evict(atWork, fault)
 	case faults.RemoveClaim:
@@ -65,8 +67,12 @@ func (f *field) hit(atWork context.Context, v victim, fault faults.Fault) error 
 	return f.hitAll(fault)
 }
 
-// running returns a pod of the scan in which a container runs, and its process.
-func (v victim) running(atWork context.Context, container string) (pod *corev1.Pod, p process, err error) {
+// The subcommands of node-agent that scanner and reporter run.
+const scannerCommand, reporterCommand = "scan", "reporter"
+
+// running returns a pod of the scan in which the agent runs a subcommand, and that process. It does not wait for kubelet to
+// tell that the container runs: small scans are over by then.
+func (v victim) running(atWork context.Context, subcommand string) (pod *corev1.Pod, p process, err error) {
 	err = until(atWork, recovery, func() error {
 		list := &corev1.PodList{}
 		err := admin.List(ctx, list, client.InNamespace(v.namespace), client.MatchingLabels{v1alpha1.LabelScanUID: string(v.uid)})
@@ -75,7 +81,7 @@ func (v victim) running(atWork context.Context, container string) (pod *corev1.P
 		}
 		for i := range list.Items {
 			var ok bool
-			if p, ok = processOf(&list.Items[i], container); ok {
+			if p, ok = agentOf(list.Items[i].UID, subcommand); ok {
 				pod = &list.Items[i]
 				return nil
 			}
@@ -88,9 +94,26 @@ func (v victim) running(atWork context.Context, container string) (pod *corev1.P
 	return pod, p, err
 }
 
-// signal ends or stops the process of a container, and has it go on where it was stopped.
-func (v victim) signal(atWork context.Context, container string, fault faults.Fault, signal unix.Signal) error {
-	_, p, err := v.running(atWork, container)
+// agentOf finds the process of a pod that runs a subcommand of the agent.
+func agentOf(pod types.UID, subcommand string) (process, bool) {
+	groups, _ := filepath.Glob("/proc/[0-9]*/cgroup") // the pattern is well-formed
+	for _, group := range groups {
+		text, err := os.ReadFile(group)
+		if err != nil || !strings.Contains(string(text), string(pod)) {
+			continue // ended meanwhile, or another's
+		}
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(group), "cmdline"))
+		if words := strings.Split(string(line), "\x00"); len(words) > 1 && words[1] == subcommand {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(group)))
+			return process{pid}, err == nil
+		}
+	}
+	return process{}, false
+}
+
+// signal ends or stops the process of a subcommand, and has it go on where it was stopped.
+func (v victim) signal(atWork context.Context, subcommand string, fault faults.Fault, signal unix.Signal) error {
+	_, p, err := v.running(atWork, subcommand)
 	if err != nil {
 		return err
 	}
@@ -115,7 +138,7 @@ func (v victim) signal(atWork context.Context, container string, fault faults.Fa
 
 // evict asks for the eviction of a pod, as kubectl drain does.
 func (v victim) evict(atWork context.Context, fault faults.Fault) error {
-	pod, _, err := v.running(atWork, "scanner")
+	pod, _, err := v.running(atWork, scannerCommand)
 	if err != nil {
 		return err
 	}

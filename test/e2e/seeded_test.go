@@ -33,15 +33,15 @@ const (
 	seedVariable, scansVariable = "FAULTS_SEED", "FAULTS_SCANS"
 	// shortScans is the number in make test, whose seed is always the same: what decides about a change does the same each time.
 	shortScans = 12
-	// sharedCPU makes a scan of a few images take some seconds, in which it can be struck.
-	sharedCPU = "150m"
+	// nativeCPU and executedCPU make a scan of a few images take some seconds, in which it can be struck.
+	nativeCPU, executedCPU = "100m", "300m"
 )
 
 // volumeImages are what every volume holds that keeps its claim.
 var volumeImages = map[image][]string{
-	alpine:     {"a0.sif", "a1.sif", "a2.sif", "a3.sif", "a4.sif"},
+	alpine:     {"a0.sif", "a1.sif", "a2.sif", "a3.sif", "a4.sif", "a5.sif", "a6.sif", "a7.sif"},
 	debian:     {"d0.sif", "d1.sif"},
-	"well.sif": {"w0.sif"},
+	"well.sif": {"w0.sif", "w1.sif"},
 }
 
 var _ = Describe("Scans over which a seed breaks things", Label("faults"), Serial, func() {
@@ -53,7 +53,7 @@ var _ = Describe("Scans over which a seed breaks things", Label("faults"), Seria
 		AddReportEntry("Faults", f.tally.Table(plan)+f.checked(), ReportEntryVisibilityAlways)
 		Expect(f.complaints).To(BeEmpty())
 		struck, late := f.tally.Total()
-		Expect(struck).To(BeNumerically(">", 3*late), "most scans were over before anything struck")
+		Expect(struck).To(BeNumerically(">", 2*late), "most scans were over before anything struck")
 	})
 })
 
@@ -113,10 +113,10 @@ func newField(plan faults.Plan) *field {
 	return f
 }
 
-// soundSite is a site with every image, the database, and the engine's token.
+// soundSite is a site with every image and the database.
 func soundSite() *site {
 	GinkgoHelper()
-	s := newSite().secret()
+	s := newSite()
 	for i, paths := range volumeImages {
 		s.image(i, paths...)
 	}
@@ -151,10 +151,12 @@ var advisories = sync.OnceValue(func() []byte {
 
 // wanted is the SIFScan of a planned scan.
 func (s *site) wanted(planned faults.Scan, name string) wrapper {
-	w := s.scan().limit(corev1.ResourceCPU, sharedCPU)
+	w := s.scan().limit(corev1.ResourceCPU, nativeCPU)
 	switch {
 	case planned.Executed:
-		w = s.qscanner()
+		w = s.executed(v1alpha1.EngineQscanner).limit(corev1.ResourceCPU, executedCPU)
+		// Without the platform, whose part the API server plays here: an image whose platform is away for long fails.
+		w.Spec.Scanner.Qscanner = &v1alpha1.QscannerEngine{Mode: v1alpha1.QscannerInventoryOnly}
 	case !planned.Doomed:
 		w.Spec.Scanner.Native = &v1alpha1.NativeEngine{Database: &v1alpha1.DatabaseSource{ClaimName: claimName, Path: "osv.db"}}
 	}
@@ -247,7 +249,25 @@ func (f *field) one(planned faults.Scan, name string) error {
 	err = until(ctx, recovery, func() error { return f.ended(scan) })
 	over()
 	strikes.Wait()
-	return err
+	return errors.Join(err, f.unread(scan))
+}
+
+// unread reports which images a scan did not read, and why. The next scan of the volume replaces their reports.
+func (f *field) unread(scan *v1alpha1.SIFScan) error {
+	if t := scan.Status.Targets; t == nil || int(t.Scanned) == f.images() {
+		return nil // judged when all is over
+	}
+	list := &v1alpha1.ScanReportList{}
+	if err := until(ctx, recovery, func() error { return admin.List(ctx, list, client.InNamespace(scan.Namespace)) }); err != nil {
+		return err
+	}
+	var all []error
+	for _, r := range list.Items {
+		if o := r.Report.Outcome; o.Reason != "" {
+			all = append(all, fmt.Errorf("%s: %s: %s", r.Report.Target.Path, o.Reason, o.Message))
+		}
+	}
+	return errors.Join(all...)
 }
 
 // ended reports why a scan is not over. One that is Stalled for something that may still come is not.
@@ -374,7 +394,7 @@ func until(ctx context.Context, most time.Duration, fn func() error) error {
 	defer cancel()
 	for {
 		err := fn()
-		if err == nil || !pause(ctx, 300*time.Millisecond) {
+		if err == nil || !pause(ctx, 200*time.Millisecond) {
 			return err
 		}
 	}

@@ -150,10 +150,10 @@ func (p *planner) scan(lane int) {
 		s.Workers += p.rng.Int32N(3)
 	}
 	deadly := false
-	for range []int{0, 1, 1, 1, 2}[p.rng.IntN(5)] {
+	for range []int{0, 1, 1, 2, 2}[p.rng.IntN(5)] {
 		kind := p.draw()
-		if deadly && kind.deadly() {
-			continue
+		for deadly && kind.deadly() {
+			kind = p.draw()
 		}
 		deadly = deadly || kind.deadly()
 		f := Fault{Kind: kind, After: p.upTo(1500 * time.Millisecond)}
