@@ -78,7 +78,7 @@ bench: build preflight-root ## Measure against the peers, in pairs, and print th
 .PHONY: test-unit
 # The race detector shadows memory: what holds a process to a limit runs without it, too, and so does what reads gigabytes.
 test-unit: preflight ## Unit tests, with the race detector.
-	@hack/packages.sh squashfs-tools squashfuse fuse-overlayfs strace xz-utils gcc libc6-dev
+	@hack/packages.sh squashfs-tools squashfuse fuse-overlayfs strace xz-utils e2fsprogs gcc libc6-dev
 	@go test -race -timeout 20m $$(go list ./... | grep -v -e /test/integration -e /test/e2e)
 	@go test -run TestOutputsOfAHundredMegabytes ./cmd/node-agent
 	@go test -run 'TestTwoHundredThousandFiles|TestASparseFileOfEightGigabytes' ./node-agent/rootfs
