@@ -50,16 +50,7 @@ func newSite(t *testing.T) site {
 
 func (s site) start(t *testing.T, args ...string) *live.Run {
 	t.Helper()
-	run, err := live.Start(s.double, append(args, live.Sleep, "infinity")...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := run.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return run
+	return live.StartFor(t, s.double, append(args, live.Sleep, "infinity")...)
 }
 
 func TestPSListsWhatRuns(t *testing.T) {

@@ -63,25 +63,29 @@ func BuildJob(in JobInputs) *batchv1.Job {
 			BackoffLimitPerIndex: ptr.To[int32](backoffLimit),
 			// Two pods of one worker would write one inventory.
 			PodReplacementPolicy: ptr.To(batchv1.Failed),
-			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
-				// A drained node or a preemption is nobody's fault and uses no attempt.
-				Action: batchv1.PodFailurePolicyActionIgnore,
-				OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{
-					Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
-				}},
-			}, {
-				Action: batchv1.PodFailurePolicyActionFailJob,
-				OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-					ContainerName: ptr.To(scannerContainer),
-					Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
-					Values:        []int32{exitUsage},
-				},
-			}}},
-			Template: in.podTemplate(),
+			PodFailurePolicy:     podFailures(),
+			Template:             in.podTemplate(),
 		},
 	}
 	enqueue(job, &in.Scan.Spec.Scheduling)
 	return job
+}
+
+// podFailures are the deaths of a pod that are nobody's fault, and the one that every other pod would die.
+func podFailures() *batchv1.PodFailurePolicy {
+	return &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
+		Action: batchv1.PodFailurePolicyActionIgnore,
+		OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+		}},
+	}, {
+		Action: batchv1.PodFailurePolicyActionFailJob,
+		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+			ContainerName: ptr.To(scannerContainer),
+			Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
+			Values:        []int32{exitUsage},
+		},
+	}}}
 }
 
 func (in JobInputs) labels() map[string]string {

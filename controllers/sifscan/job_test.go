@@ -4,9 +4,6 @@
 package sifscan
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,9 +18,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files in testdata anew")
 
 func TestBuildJob(t *testing.T) {
 	for _, tc := range []struct {
@@ -67,25 +63,13 @@ func TestBuildJob(t *testing.T) {
 }
 
 // compareWithGolden compares a Job with a file in testdata.
-func compareWithGolden(t *testing.T, golden string, job *batchv1.Job) {
+func compareWithGolden(t *testing.T, name string, job *batchv1.Job) {
 	t.Helper()
 	got, err := yaml.Marshal(job)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join("testdata", golden)
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got; rewrite with go test -update):\n%s", file, diff)
-	}
+	golden.Compare(t, name, got)
 }
 
 // What follows holds for every Job, whatever the SIFScan says. It is told apart from the golden

@@ -102,23 +102,6 @@ func (in JobInputs) nodeDeadline(w nodeWork) time.Duration {
 	return in.Config.pendingDeadline() + listDeadline + time.Duration(len(w.keys))*s.Timeout
 }
 
-// podFailures are the deaths of a pod that are nobody's fault, and the one that every other pod would die.
-func podFailures() *batchv1.PodFailurePolicy {
-	return &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
-		Action: batchv1.PodFailurePolicyActionIgnore,
-		OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{
-			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
-		}},
-	}, {
-		Action: batchv1.PodFailurePolicyActionFailJob,
-		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-			ContainerName: ptr.To(scannerContainer),
-			Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
-			Values:        []int32{exitUsage},
-		},
-	}}}
-}
-
 func (in JobInputs) nodeLabels(w nodeWork) map[string]string {
 	labels := in.labels()
 	labels[v1alpha1.LabelScanNamespace] = in.Scan.Namespace

@@ -55,16 +55,7 @@ func newSite(t *testing.T) site {
 
 func (s site) start(t *testing.T, args ...string) *live.Run {
 	t.Helper()
-	run, err := live.Start(s.double, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := run.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return run
+	return live.StartFor(t, s.double, args...)
 }
 
 // of returns the listed containers of a run, in the order of its starters.

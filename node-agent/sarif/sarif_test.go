@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
 	"github.com/sifscan/sifscan-operator/node-agent/report/reporttest"
+	"github.com/sifscan/sifscan-operator/test/golden"
 	"github.com/sifscan/sifscan-operator/test/schemas"
 )
 
@@ -58,8 +58,8 @@ func secretsOnly() *report.Full {
 func TestTheDocumentIsTheGoldenOne(t *testing.T) {
 	for name, f := range map[string]*report.Full{"full": reporttest.Full(), "unmatched": reporttest.Unmatched()} {
 		t.Run(name, func(t *testing.T) {
-			file, got := filepath.Join("testdata", name+".sarif"), document(t, f)
-			reporttest.Golden(t, file, got)
+			got := document(t, f)
+			golden.Compare(t, name+".sarif", got)
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/opener"
+	"github.com/sifscan/sifscan-operator/node-agent/process"
 	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
 )
 
@@ -191,7 +192,7 @@ func (t *liveImage) conclude(s *Scanner, r *Result, c *opener.Container, err err
 	}
 	r.content = r.Report.Outcome.Coverage
 	for _, g := range t.groups {
-		if g.Writable && c.Source != "directory" {
+		if g.Writable && c.Source != process.FromDirectory {
 			r.partial("what containers wrote into their own layers over the image was not read")
 			break
 		}

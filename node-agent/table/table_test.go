@@ -6,7 +6,6 @@ package table
 import (
 	"bytes"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
 	"github.com/sifscan/sifscan-operator/node-agent/report/reporttest"
+	"github.com/sifscan/sifscan-operator/test/golden"
 )
 
 func failed() *report.Full {
@@ -42,8 +42,8 @@ func TestTheTableIsTheGoldenOne(t *testing.T) {
 		"untold":    untold(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			file, got := filepath.Join("testdata", name+".txt"), Document(f)
-			reporttest.Golden(t, file, got)
+			got := Document(f)
+			golden.Compare(t, name+".txt", got)
 			for line := range strings.Lines(string(got)) {
 				if n := columnsOf(strings.TrimSuffix(line, "\n")); n > lineWidth {
 					t.Errorf("%d columns: %s", n, line)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/sifscan/sifscan-operator/test/fixtures/live"
 )
@@ -47,25 +46,3 @@ func (b *bench) live() (rows []comparison, stop func() error, err error) {
 
 // forgetNames makes the kernel forget names and inodes, so that each walk is the first one of a container.
 func forgetNames() error { return os.WriteFile("/proc/sys/vm/drop_caches", []byte("2"), 0) }
-
-// cpuOf is what processes ran, all their threads (Documentation/scheduler/sched-stats.rst).
-func cpuOf(pids []int) (sum time.Duration, err error) {
-	for _, pid := range pids {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-		if err != nil {
-			return 0, err
-		}
-		for _, thread := range threads {
-			var ran int64
-			text, err := os.ReadFile(thread)
-			if err != nil {
-				return 0, err
-			}
-			if _, err := fmt.Sscan(string(text), &ran); err != nil {
-				return 0, err
-			}
-			sum += time.Duration(ran)
-		}
-	}
-	return sum, nil
-}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/sifscan/sifscan-operator/test/fixtures/live"
 )
 
 // cost of a finished command, its children included.
@@ -36,7 +38,7 @@ func (c command) measure() (cost, error) {
 			return cost{}, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	usersBefore, err := cpuOf(c.users)
+	usersBefore, err := live.CPU(c.users)
 	if err != nil {
 		return cost{}, err
 	}
@@ -49,7 +51,7 @@ func (c command) measure() (cost, error) {
 	if err != nil {
 		return cost{}, fmt.Errorf("%s: %w\n%s", c.name, err, tail(out.Bytes(), 1000))
 	}
-	usersAfter, err := cpuOf(c.users)
+	usersAfter, err := live.CPU(c.users)
 	if err != nil {
 		return cost{}, err
 	}

@@ -23,16 +23,7 @@ import (
 // start starts containers that end with the test.
 func start(t *testing.T, args ...string) *live.Run {
 	t.Helper()
-	run, err := live.Start(double, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := run.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return run
+	return live.StartFor(t, double, args...)
 }
 
 // startImage starts a command in containers of an image below dir, as user.

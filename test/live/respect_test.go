@@ -23,9 +23,16 @@ import (
 func TestAScanOfASIFCostsTheContainersProcessesNothing(t *testing.T) {
 	c := startImage(t, "science.sif", "--home="+at("home"), "--scratch-files=50000").Containers[0]
 	own := append(c.Helpers, c.Command) // the starter is a double: its own housekeeping says nothing of Apptainer's
-	before := cpuOf(t, own)
+	before, err := live.CPU(own)
+	if err != nil {
+		t.Fatal(err)
+	}
 	report, r := scanPID(t, c.Command)
-	charged := cpuOf(t, own) - before
+	after, err := live.CPU(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	charged := after - before
 	if report == nil {
 		t.Fatalf("scan ended with %d\n%s", r.exit, r.stderr)
 	}
@@ -33,29 +40,6 @@ func TestAScanOfASIFCostsTheContainersProcessesNothing(t *testing.T) {
 	if charged > r.cpu/100 {
 		t.Errorf("the container's processes were charged %s for a scan of %s, want at most 1 %%", charged, r.cpu)
 	}
-}
-
-// cpuOf is what processes ran in nanoseconds (sched-stats of the kernel's documentation), all threads.
-func cpuOf(t *testing.T, pids []int) (sum time.Duration) {
-	t.Helper()
-	for _, pid := range pids {
-		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("process %d ended: %v", pid, err)
-		}
-		for _, file := range files {
-			var ran int64
-			text, err := os.ReadFile(file)
-			if err == nil {
-				_, err = fmt.Sscan(string(text), &ran)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			sum += time.Duration(ran)
-		}
-	}
-	return sum
 }
 
 func TestTheImageOf128RanksIsReadOnce(t *testing.T) {
