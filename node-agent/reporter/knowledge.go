@@ -153,7 +153,10 @@ func (r *Reporter) tellKnown(yield func(handover.Known) error) error {
 	for _, c := range o.Claims {
 		lines = append(lines, handover.Known{Volume: &handover.KnownVolume{ClaimName: c.Name, ClaimUID: c.UID, SubPath: c.SubPath}})
 	}
-	lines = append(lines, handover.Known{Death: r.inventory.death}, handover.Known{Recalls: r.recalls()})
+	lines = append(lines, handover.Known{Death: r.inventory.death})
+	if r.recalls() {
+		lines = append(lines, handover.Known{Recalls: true})
+	}
 	for path, attempts := range r.inventory.attempts {
 		lines = append(lines, handover.Known{InFlight: &v1alpha1.InFlight{Path: path, Attempts: attempts}})
 	}

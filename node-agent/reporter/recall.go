@@ -12,9 +12,6 @@ import (
 	"fmt"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
@@ -22,8 +19,8 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/reporter/tree"
 )
 
-// recalls tells whether package lists can be given back: ConfigMaps are written by a scan and never
-// read, for RBAC cannot tell one ConfigMap of a namespace from another.
+// recalls tells whether package lists can be given back. ConfigMaps are written by a scan and never
+// read: RBAC grants no reading by a name's prefix, and admission sees no reads.
 func (r *Reporter) recalls() bool {
 	return r.shelf != nil && r.opts.Rescan != v1alpha1.RescanAlways
 }
@@ -74,15 +71,7 @@ func (r *Reporter) lastReport(ctx context.Context, name, identity string) (*v1al
 	if _, known := r.known[name]; !known {
 		return nil, errors.New("its report is not known")
 	}
-	have := &v1alpha1.ScanReport{}
-	err := r.calls.retry(ctx, func(ctx context.Context) error {
-		err := r.api.Get(ctx, types.NamespacedName{Namespace: r.opts.Namespace, Name: name}, have)
-		if apierrors.IsNotFound(err) {
-			have = nil
-			return nil
-		}
-		return err
-	})
+	have, err := r.getReport(ctx, name)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read ScanReport %s: %w", name, err)

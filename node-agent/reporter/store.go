@@ -121,18 +121,24 @@ func (r *Reporter) stored(ctx context.Context, want *v1alpha1.ScanReport) (*v1al
 		r.last = nil
 		return last, taken(last, want) // whether it is the newest, the write will tell
 	}
+	have, err := r.getReport(ctx, want.Name)
+	if err == nil && have != nil {
+		err = taken(have, want)
+	}
+	return have, err
+}
+
+// getReport returns a report; nil where there is none.
+func (r *Reporter) getReport(ctx context.Context, name string) (*v1alpha1.ScanReport, error) {
 	have := &v1alpha1.ScanReport{}
 	err := r.calls.retry(ctx, func(ctx context.Context) error {
-		err := r.api.Get(ctx, client.ObjectKeyFromObject(want), have)
+		err := r.api.Get(ctx, client.ObjectKey{Namespace: r.opts.Namespace, Name: name}, have)
 		if apierrors.IsNotFound(err) {
 			have = nil
 			return nil
 		}
 		return err
 	})
-	if err == nil && have != nil {
-		err = taken(have, want)
-	}
 	return have, err
 }
 
