@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -182,6 +183,38 @@ func TestAnInventoryThatIsNotThisEnginesIsRefused(t *testing.T) {
 		if _, err := e.Rematch(t.Context(), target, c.text); err == nil || errors.Is(err, ErrStale) != c.stale {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Go's own fuzzer comes to four inventories in 25 seconds: it copies the counters of all that the engine is made of each time.
+func TestADamagedInventoryIsRefusedOrIsOneThatAScanCouldHaveMade(t *testing.T) {
+	e, target := toRematch(t)
+	whole := scanned(t, e, target).Documents[engine.InventoryFile]
+	target.Root, target.Formats = nil, []engine.Format{engine.FormatJSON}
+	chance := rand.New(rand.NewPCG(1, 2))
+	accepted := 0
+	for range 5000 {
+		damaged := slices.Clone(whole)
+		from := chance.IntN(len(damaged))
+		switch to := min(len(damaged), from+1+chance.IntN(20)); chance.IntN(3) {
+		case 0:
+			damaged = slices.Delete(damaged, from, to)
+		case 1:
+			damaged = slices.Insert(damaged, from, damaged[from:to]...)
+		default:
+			damaged[from] = byte(chance.IntN(256))
+		}
+		r, err := e.Rematch(t.Context(), target, damaged)
+		if err != nil {
+			continue
+		}
+		accepted++
+		if _, err := e.Rematch(t.Context(), target, r.Documents[engine.InventoryFile]); err != nil {
+			t.Fatalf("%v\nof %s", err, damaged)
+		}
+	}
+	if accepted == 0 {
+		t.Error("nothing was damaged so that it is still one")
 	}
 }
 
