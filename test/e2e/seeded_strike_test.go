@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -232,14 +233,13 @@ func signalOperator(signal unix.Signal, during time.Duration) error {
 	return nil
 }
 
-// works reports what does not work yet after a fault. An operator that kubelet lets wait before it starts it anew, up to five
-// minutes after several deaths, gets another pod: how long kubelet waits is not what is tested.
+// works reports what does not work yet after a fault. What the API server tells of a process may be old: it must be there.
 func works() error {
-	node := &corev1.NodeList{}
-	if err := admin.List(ctx, node); err != nil {
+	nodes := &corev1.NodeList{}
+	if err := admin.List(ctx, nodes); err != nil {
 		return err
 	}
-	for _, n := range node.Items {
+	for _, n := range nodes.Items {
 		for _, c := range n.Status.Conditions {
 			if (c.Status == corev1.ConditionTrue) != (c.Type == corev1.NodeReady) {
 				return fmt.Errorf("node %s: %s is %s: %s", n.Name, c.Type, c.Status, c.Message)
@@ -250,18 +250,31 @@ func works() error {
 	if err != nil {
 		return err
 	}
-	for _, s := range pod.Status.ContainerStatuses {
-		switch {
-		case s.Ready:
-			return nil
-		case s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff":
-			return errors.Join(errors.New("the operator is kept waiting"), admin.Delete(ctx, pod, client.GracePeriodSeconds(0)))
+	p, runs := processOf(pod, "manager")
+	if !runs || !p.alive() || !pod.Status.ContainerStatuses[0].Ready {
+		return fmt.Errorf("the operator is %s and not ready", pod.Status.Phase)
+	}
+	return nil
+}
+
+// replaceOperator gives the operator another pod, as long as the plan is carried out, whenever kubelet would let it wait up to five
+// minutes because it died several times: how long kubelet waits is not what is tested. An evicted one leaves a pod behind.
+func replaceOperator(during context.Context) {
+	for pause(during, 2*time.Second) {
+		pods := &corev1.PodList{}
+		if admin.List(during, pods, client.InNamespace("sifscan-system")) != nil {
+			continue // without an API server
+		}
+		for i := range pods.Items {
+			pod := &pods.Items[i]
+			waits := slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+				return s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
+			})
+			if waits || pod.Status.Phase == corev1.PodFailed {
+				_ = admin.Delete(during, pod, client.GracePeriodSeconds(0)) // or the next time
+			}
 		}
 	}
-	if pod.Status.Phase == corev1.PodFailed {
-		return errors.Join(errors.New("the operator's pod failed"), admin.Delete(ctx, pod, client.GracePeriodSeconds(0)))
-	}
-	return fmt.Errorf("the operator is %s and not ready", pod.Status.Phase)
 }
 
 // clusterDir is where the cluster keeps its own, among it the disk that kubelet and pods write to (hack/cluster).

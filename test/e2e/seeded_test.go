@@ -170,6 +170,9 @@ func (s *site) wanted(planned faults.Scan, name string) wrapper {
 func (f *field) run() {
 	GinkgoHelper()
 	f.schedule = f.newSchedule()
+	running, over := context.WithCancel(ctx)
+	defer over()
+	go replaceOperator(running)
 	var lanes sync.WaitGroup
 	lanes.Go(func() { f.doomed() })
 	f.scanUndisturbed()
