@@ -34,6 +34,12 @@ func deadlineOf(spec *v1alpha1.SIFScanSpec, job *batchv1.Job) (time.Time, bool) 
 	return job.Status.StartTime.Add(spec.Deadline.Duration), true
 }
 
+// overdue reports whether the run's deadline has passed.
+func (p *pass) overdue() bool {
+	until, limited := deadlineOf(&p.scan.Spec, p.current)
+	return limited && !p.now.Before(until)
+}
+
 // giveUp ends a run whose deadline has passed. Its Job goes once this is written (see expire): the other way
 // round, a status that is lost would begin the run anew.
 func (p *pass) giveUp(t *tally) {

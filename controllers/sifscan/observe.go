@@ -26,14 +26,13 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (ctrl.Result, error) 
 	end, over := endOf(p.current)
 	switch {
 	case !over:
-		until, limited := deadlineOf(&p.scan.Spec, p.current)
-		if limited && !p.now.Before(until) {
+		if p.overdue() {
 			cover(p.scan, t, p.now)
 			p.giveUp(t)
 			return ctrl.Result{}, nil
 		}
 		result, err := r.follow(ctx, p, t)
-		if limited {
+		if until, limited := deadlineOf(&p.scan.Spec, p.current); limited {
 			result.RequeueAfter = sooner(result.RequeueAfter, until.Sub(p.now))
 		}
 		return result, err

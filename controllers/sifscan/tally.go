@@ -6,7 +6,9 @@ package sifscan
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -51,7 +53,24 @@ func (r *Reconciler) tally(ctx context.Context, p *pass) (*tally, error) {
 	if err != nil {
 		return nil, err
 	}
+	if none, err := r.nothingYet(ctx, p); err != nil || none {
+		return t, err
+	}
 	return t, r.eachInventory(ctx, p, func(inventory *v1alpha1.ScanInventory) { t.add(JobName(p.scan.Name, p.run), inventory) })
+}
+
+// nothingYet reports whether the workers of a run at work have left nothing: each of the first looks at a run would
+// ask the API server for that. A cache that lags brings the scan back when it has seen more; what ends a run is never decided by it.
+func (r *Reconciler) nothingYet(ctx context.Context, p *pass) (bool, error) {
+	if _, over := endOf(p.current); over || p.scan.Status.Inventories > 0 || p.overdue() {
+		return false, nil
+	}
+	list := inventoryMetadataList()
+	err := r.Client.List(ctx, list, append(ofScan(p.scan.Namespace, p.scan.UID), client.HasLabels{v1alpha1.LabelWorker})...)
+	if err != nil {
+		return false, fmt.Errorf("list ScanInventories: %w", err)
+	}
+	return !slices.ContainsFunc(list.Items, func(i metav1.PartialObjectMetadata) bool { return i.Labels[v1alpha1.LabelRun] == p.run }), nil
 }
 
 // eachInventory calls fn with what the workers of the run left, but for the list that they share.

@@ -4,9 +4,18 @@
 package sifscan
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -84,5 +93,60 @@ func TestProgressText(t *testing.T) {
 				t.Errorf("progressText = %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestTheAPIServerIsAskedForInventoriesOnceThereAreAnyOrTheRunIsOver(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	scan := makeScan().obj()
+	run := RunID(scan)
+	inventory := func(run string) *v1alpha1.ScanInventory {
+		return &v1alpha1.ScanInventory{ObjectMeta: metav1.ObjectMeta{
+			Namespace: scan.Namespace, Name: inventoryName(JobName(scan.Name, run), 0, 0),
+			Labels: map[string]string{v1alpha1.LabelScanUID: string(scan.UID), v1alpha1.LabelRun: run, v1alpha1.LabelWorker: "0"},
+		}}
+	}
+	over := func(p *pass) {
+		p.current.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
+	}
+	overdue := func(p *pass) {
+		p.scan.Spec.Deadline = &metav1.Duration{Duration: time.Second}
+		p.current.Status.StartTime = &metav1.Time{Time: epoch.Add(-time.Hour)}
+	}
+	for _, tc := range []struct {
+		name   string
+		cached *v1alpha1.ScanInventory
+		change func(*pass)
+		want   int
+	}{
+		{"a run that has just begun", nil, func(*pass) {}, 0},
+		{"one with an inventory of an earlier run", inventory("v1-earlier"), func(*pass) {}, 0},
+		{"one with an inventory", inventory(run), func(*pass) {}, 1},
+		{"one whose inventory the cache lost", nil, func(p *pass) { p.scan.Status.Inventories = 1 }, 1},
+		{"one that is over", nil, over, 1},
+		{"one past its deadline", nil, overdue, 1},
+	} {
+		cache := fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.ScanInventory{}, indexBucket, bucket)
+		if tc.cached != nil {
+			cache.WithObjects(tc.cached)
+		}
+		var asked int
+		live := fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
+			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+				asked++
+				return c.List(ctx, list, opts...)
+			},
+		}).Build()
+		p := &pass{scan: scan.DeepCopy(), run: run, now: epoch, children: children{current: makeScan().job()}}
+		tc.change(p)
+		if _, err := (&Reconciler{Client: cache.Build(), Live: live}).tally(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if asked != tc.want {
+			t.Errorf("%s: the API server was asked %d times, want %d", tc.name, asked, tc.want)
+		}
 	}
 }

@@ -24,7 +24,7 @@ func startOperator(program, kubeconfig string, args ...string) (*operator, error
 	cmd := exec.Command(program, append([]string{
 		"--kubeconfig=" + kubeconfig, "--agent-image=agent:bench", "--metrics-bind-address=0", "--health-probe-bind-address=0", "--zap-log-level=error",
 	}, args...)...)
-	cmd.Env = append(os.Environ(), "GOMEMLIMIT=230MiB", "GOGC=50") // as in config/manager
+	cmd.Env = append(os.Environ(), "GOMEMLIMIT=230MiB", "GOGC=30") // as in config/manager
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
