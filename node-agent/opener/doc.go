@@ -48,8 +48,8 @@ type What string
 
 // What is handed out.
 const (
-	// TheImage is the file that the container's starter holds open. Whoever reads it shares the position in it with the
-	// user's process: pread only.
+	// TheImage is the file that the container's starter holds open, for reading alone. Whoever reads it may share the
+	// position in it with the user's process: pread only.
 	TheImage What = "image"
 	// TheRoot is the container's root directory, opened with O_PATH.
 	TheRoot What = "root"

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
 
 	"github.com/sifscan/sifscan-operator/node-agent/opener"
 	"github.com/sifscan/sifscan-operator/node-agent/process"
@@ -190,6 +191,88 @@ func TestADeletedImageAndOneThatNobodyElseMayReadAreHandedOut(t *testing.T) {
 		}
 		f.Close()
 	})
+}
+
+func TestNothingIsWrittenThroughWhatIsHandedOut(t *testing.T) {
+	s := newSite(t)
+	if err := os.Chown(s.sif, 4242, 4242); err != nil {
+		t.Fatal(err)
+	}
+	for _, held := range []string{"--open-for-writing=false", "--open-for-writing"} {
+		run := s.start(t, "exec", "--user=4242", held, s.sif, live.Sleep, "infinity")
+		t.Run(held, func(t *testing.T) {
+			both(t, func(t *testing.T, o opener.Opener) {
+				f, err := o.Take(t.Context(), of(t, o, run)[0].ID, opener.TheImage)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				want, err := os.Stat(s.sif)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := f.Stat(); err != nil || !os.SameFile(got, want) {
+					t.Errorf("another file than the image: %v", err)
+				}
+				if n, err := f.WriteAt([]byte("x"), 0); !errors.Is(err, unix.EBADF) {
+					t.Errorf("%d bytes were written into the user's image, %v", n, err)
+				}
+				if n, err := f.ReadAt(make([]byte, 4096), 0); n != 4096 {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+			})
+			both(t, func(t *testing.T, o opener.Opener) {
+				id := of(t, o, run)[0].ID
+				first, err := o.Take(t.Context(), id, opener.TheImage)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer first.Close()
+				second, err := o.Take(t.Context(), id, opener.TheImage)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer second.Close()
+				if _, err := first.Seek(4242, io.SeekStart); err != nil {
+					t.Fatal(err)
+				}
+				if at, err := second.Seek(0, io.SeekCurrent); err != nil || (at == 4242) != (held == "--open-for-writing=false") {
+					t.Errorf("the position in another descriptor is %d, %v: a duplicate has the starter's, one that was opened anew has not", at, err)
+				}
+			})
+		})
+	}
+}
+
+// Nothing but a right over mounts would make a descriptor of less.
+func TestWhoHasARootReadsAllThatIsMountedInTheContainerAndNoMore(t *testing.T) {
+	s := newSite(t)
+	home := filepath.Join(filepath.Dir(s.sif), "home")
+	if err := os.Mkdir(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "notes"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, flags := range [][]string{{}, {"--setuid"}} {
+		run := s.start(t, append(append([]string{"exec", "--user=4242", "--home=" + home}, flags...), s.sandbox, live.Sleep, "infinity")...)
+		node := opener.NewNode(process.Node(), nil)
+		root, err := node.Take(t.Context(), of(t, node, run)[0].ID, opener.TheRoot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		stat := func(name string) (st unix.Statx_t) {
+			if err := unix.Statx(int(root.Fd()), name, 0, unix.STATX_BASIC_STATS|unix.STATX_MNT_ID, &st); err != nil {
+				t.Errorf("%v: %s: %v", flags, name, err)
+			}
+			return st
+		}
+		stat("." + home + "/notes")
+		if here, above := stat("."), stat(".."); here.Mnt_id != above.Mnt_id || here.Ino != above.Ino {
+			t.Errorf("%v: the root's parent is another directory: %+v", flags, above)
+		}
+	}
 }
 
 func TestAContainerThatEndedIsVanishedAndItsImageStaysReadable(t *testing.T) {

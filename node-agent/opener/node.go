@@ -161,7 +161,7 @@ func takeImage(c *Container) (*os.File, error) {
 		h.file.Close()
 		return nil, &Error{Failed, "the container's starter holds another image than when it was listed"}
 	}
-	return h.file, nil
+	return readOnly(h.file)
 }
 
 // is tells whether a file is the image. On a file system of his own a user gives a file whatever number, size and times he

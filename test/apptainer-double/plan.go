@@ -41,6 +41,8 @@ type plan struct {
 	Setuid, Kernel, Fakeroot   bool
 	PIDNamespace, IPCNamespace bool
 	Writable, Underlay         bool
+	// OpenForWriting is how the starter holds an image that was started with --writable.
+	OpenForWriting bool
 
 	// Environment of the command.
 	Environment []string
@@ -57,6 +59,13 @@ type plan struct {
 }
 
 func (p plan) session() string { return filepath.Join(p.State, "apptainer/mnt/session") }
+
+func (p plan) openFlags() int {
+	if p.OpenForWriting {
+		return os.O_RDWR
+	}
+	return os.O_RDONLY
+}
 
 // init tells whether a process of Apptainer's own is the parent of the command.
 func (p plan) init() bool { return p.Instance != "" || p.PIDNamespace }
@@ -84,6 +93,7 @@ func parse(args []string) (plan, error) {
 	flags.StringVar(&p.Decrypted, "decrypted", "", "SquashFS file that an encrypted image's partition holds; needs --kernel-squashfs")
 	flags.BoolVar(&p.Fakeroot, "fakeroot", false, "root within the user namespace")
 	flags.BoolVar(&p.Writable, "writable-tmpfs", false, "writable by fuse-overlayfs")
+	flags.BoolVar(&p.OpenForWriting, "open-for-writing", false, "hold the image open for writing, as with --writable")
 	flags.BoolVar(&p.Underlay, "underlay", false, "binds instead of an overlay")
 	flags.IntVar(&p.User, "user", os.Getuid(), "the user who starts it")
 	flags.StringVar(&p.Home, "home", "", "the user's home directory, seen inside")

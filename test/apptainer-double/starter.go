@@ -22,7 +22,7 @@ import (
 func runStarter(p plan) error {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, unix.SIGTERM, unix.SIGINT)
-	image, err := os.Open(p.Image)
+	image, err := os.OpenFile(p.Image, p.openFlags(), 0)
 	if err != nil {
 		return err
 	}
