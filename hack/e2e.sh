@@ -36,7 +36,7 @@ gateway=$(bin/kubectl get service kubernetes -o 'jsonpath={.spec.clusterIP}')
 patch=
 for flag in --qscanner-image="$(reference qscanner-double)" --qscanner-path=/qscanner-double \
   --qscanner-gateway-url="https://$gateway" --qscanner-ca-configmap=kube-root-ca.crt --qscanner-report-waits=1s,1s \
-  --trivy-image="$(reference trivy-double)" --trivy-path=/trivy-double --registry-ca-configmap=registry-ca --pending-deadline=1m; do
+  --trivy-image="$(reference trivy-double)" --trivy-path=/trivy-double --node-scans-qscanner-credentials-secret=node-qualys --registry-ca-configmap=registry-ca --pending-deadline=1m; do
   patch+="${patch:+,}{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/args/-\",\"value\":\"$flag\"}"
 done
 bin/kubectl -n sifscan-system patch deployment sifscan-manager --type=json -p "[$patch]"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -20,6 +21,9 @@ import (
 
 // nodeNamespace holds the pods that scan nodes.
 const nodeNamespace = "sifscan-node"
+
+// nodeTokenSecret is the Secret in it that hack/e2e.sh names to the operator.
+const nodeTokenSecret = "node-qualys"
 
 // running begins a SIFScan of what runs in a slurmd pod.
 func (s *site) running(pod *slurmd) wrapper {
@@ -116,6 +120,30 @@ var _ = Describe("Containers that run in a slurmd pod", Ordered, func() {
 			Expect(groups()[name].Coverage).To(Equal(v1alpha1.CoverageComplete), name)
 		}
 		Expect(groups()["science.sif exec writable"].Coverage).To(Equal(v1alpha1.CoveragePartial), "its own layer is not read")
+	})
+
+	It("are read by engines of the site, which get their files extracted", func() {
+		Expect(admin.Create(ctx, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: nodeNamespace, Name: nodeTokenSecret},
+			StringData: map[string]string{v1alpha1.QscannerTokenKey: engineToken},
+		})).To(Succeed())
+		DeferCleanup(func() {
+			Expect(admin.Delete(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: nodeNamespace, Name: nodeTokenSecret}})).To(Succeed())
+		})
+		for engine, finished := range map[v1alpha1.Engine]string{v1alpha1.EngineQscanner: v1alpha1.ReasonSucceeded, v1alpha1.EngineTrivy: v1alpha1.ReasonNotAssessed} {
+			by := siteWithoutClaim().running(pod)
+			by.Spec.Scanner.Engine = engine
+			by.Spec.Scanner.Timeout = &metav1.Duration{Duration: time.Minute}
+			by.create()
+			Eventually(get(by.SIFScan)).Should(have("Complete=True/"+finished, "Ready=True/"+finished), "%s", engine)
+			reports := reportsOf(by.SIFScan)
+			Expect(reports).To(HaveLen(4), "%s", engine)
+			for path, report := range reports {
+				Expect(report.Report.Outcome.Reason).To(BeEmpty(), "%s of %s", path, engine)
+				Expect(report.Report.Summary.Packages).To(BeEquivalentTo(3), "%s of %s", path, engine)
+				Expect(report.Report.Scanner.Engine).To(BeEquivalentTo(engine))
+			}
+		}
 	})
 
 	It("are counted in the SIFScan", func() {
