@@ -15,9 +15,11 @@ const (
 	inPolicies    = "test/integration/policies_test.go"
 	inLivePolicy  = "test/integration/live_policies_test.go"
 	inLiveRun     = "test/integration/live_run_test.go"
+	inAsked       = "test/integration/live_asked_test.go"
 	inForged      = "test/integration/live_forged_test.go"
 	inNodePods    = "controllers/sifscan/livepod_test.go"
 	inNodeEngines = "controllers/sifscan/liveengine_test.go"
+	inOpener      = "node-agent/opener/live_test.go"
 	inLive        = "test/live/pod_test.go"
 	onAKubelet    = "test/e2e/live_test.go"
 	insideAPod    = "test/e2e/isolation_test.go"
@@ -63,6 +65,10 @@ var shownBy = map[string][]string{
 	"The account with which Flux or Argo CD": {inLivePolicy, "asks it of the account with which Flux or Argo CD applies, as of everybody",
 		inLivePolicy, "has it allowed by cluster-admin, which may do everything"},
 
+	"Before a run begins, the operator looks": {inAsked, "no node is scanned, not even once it asks again",
+		"controllers/sifscan/liveasked_test.go", "TestNodesAreNotScannedWhereAdmissionDoesNotAskWhoMay"},
+	"Where they are not, the run is over": {inAsked, "before who may asks for another run"},
+
 	"`target.running`, `scanner.{engine": {inLivePolicy, "is accepted with all that may be set"},
 	"Everything else is refused":         {inLivePolicy, "A manifest of running containers is refused with what to change"},
 	"Tolerations are of the list in":     {inLiveRun, "refuses a toleration that the administrator did not allow"},
@@ -78,6 +84,10 @@ var shownBy = map[string][]string{
 	"Scanner and reporter are two users":            {inLive, "TestScannerAndReporterOfANodeCannotLookIntoEachOther", inNodePods, "runs the scanner as a user of its own"},
 	"All have a read-only root file system":         {inNodePods, "TestEveryNodePod", onAKubelet, "are looked at by an opener of two capabilities"},
 	"The opener gets the AppArmor profile":          {inNodePods, "images are read, of the containers in some pods"},
+	"What the opener hands over of an image": {inOpener, "TestNothingIsWrittenThroughWhatIsHandedOut",
+		"node-agent/opener/readonly_test.go", "TestWhatIsOpenForWritingIsOpenedAnewOrRefused"},
+	"Otherwise it is a duplicate, and who": {inOpener, "a duplicate has the starter's, one that was opened anew has not"},
+	"Where there is no image to read":      {inOpener, "TestWhoHasARootReadsAllThatIsMountedInTheContainerAndNoMore"},
 	"The list of a run's nodes is chosen once": {inForged, "of another worker sends no pod to the node that it names",
 		inForged, "in the place of the run's own leads its pods to no other node", inForged, "cannot reach where the list of nodes is kept",
 		inLiveRun, "goes on with the same nodes"},

@@ -11,6 +11,8 @@ type hold struct {
 	// stalled: nothing happens until somebody changes something. Otherwise what is missing is
 	// expected to come by itself.
 	stalled bool
+	// ends the run: it is over, and stalled. Only another one can be asked for.
+	ends    bool
 	reason  string
 	message string
 	// retry looks again after this time where no watch tells when to; 0: a watch does.

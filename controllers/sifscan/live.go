@@ -5,6 +5,7 @@ package sifscan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func (r *Reconciler) live(ctx context.Context, p *pass) (ctrl.Result, error) {
 		return ctrl.Result{}, err
 	}
 	if overdue(p) {
-		return ctrl.Result{}, r.giveUpLive(ctx, p, s)
+		return ctrl.Result{}, r.giveUpLive(ctx, p, s, tooLong)
 	}
 	return r.advance(ctx, p, s)
 }
@@ -105,6 +106,9 @@ func (r *Reconciler) advance(ctx context.Context, p *pass, s *survey) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	images, work, err := r.nextWork(ctx, look, s)
+	if errors.Is(err, errTooManyImages) {
+		return ctrl.Result{}, r.giveUpLive(ctx, p, s, tooManyImages)
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -127,15 +131,15 @@ func (r *Reconciler) advance(ctx context.Context, p *pass, s *survey) (ctrl.Resu
 type outlook struct {
 	p           *pass
 	nodes       map[string]*corev1.Node
-	workers     map[string][]corev1.Pod
+	slurm       map[string]cause
 	tolerations []corev1.Toleration
 }
 
 func (o *outlook) fit(n *nodeState) (cause, bool) {
-	return objection(n.Name, o.nodes[n.Name], o.workers[n.Name], o.tolerations, o.p.now)
+	return objection(n.Name, o.nodes[n.Name], o.slurm[n.Name], o.tolerations, o.p.now)
 }
 
-// lookAround reads the nodes, and the slurmd pods where a node is to be chosen.
+// lookAround reads the nodes, and what their slurmd pods say where a node is to be chosen.
 func (r *Reconciler) lookAround(ctx context.Context, o *outlook, s *survey) error {
 	list := &corev1.NodeList{}
 	if err := r.Client.List(ctx, list); err != nil {
@@ -147,7 +151,7 @@ func (r *Reconciler) lookAround(ctx context.Context, o *outlook, s *survey) erro
 		return err
 	}
 	if slices.ContainsFunc(s.nodes, func(n *nodeState) bool { return n.listing == nil && n.outcome.reason == "" }) || s.listed() {
-		o.workers, err = r.workerPods(ctx)
+		o.slurm, err = r.drainedWorkers(ctx)
 	}
 	return err
 }
@@ -167,7 +171,12 @@ func (r *Reconciler) nextWork(ctx context.Context, o *outlook, s *survey) (*imag
 	}
 	images := &imagesInWork{liveImages: newLiveImages()}
 	err := r.eachNodeInventory(ctx, o.p, func(worker int32, inventory *v1alpha1.ScanInventory) error {
-		images.add(worker, inventory)
+		if int(worker) < len(s.nodes) {
+			images.add(worker, inventory)
+		}
+		if images.count() > mostImages(len(s.nodes)) {
+			return errTooManyImages
+		}
 		return nil
 	})
 	if err != nil || o.p.scan.Spec.Target.Running.ListOnly {
@@ -213,7 +222,7 @@ func (r *Reconciler) listingWork(ctx context.Context, o *outlook, s *survey) ([]
 // when none could be made for want of a slot.
 func (r *Reconciler) giveOut(ctx context.Context, p *pass, work []nodeWork) (queued int, err error) {
 	if len(work) == 0 {
-		return 0, nil
+		return 0, r.passOn(ctx, p)
 	}
 	in, err := r.nodeInputs(ctx, p)
 	if err != nil {
@@ -221,10 +230,12 @@ func (r *Reconciler) giveOut(ctx context.Context, p *pass, work []nodeWork) (que
 	}
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	share, err := r.share(ctx, p.scan, p.now)
+	claim := r.ledger.ask(p.scan, p.now)
+	taken, err := r.atWork(ctx, p.now)
 	if err != nil {
 		return 0, err
 	}
+	share := shareOf(r.Config.NodeScans.Slots, claim.most, p.scan.UID, taken, r.ledger.created)
 	if share.unseen {
 		return 0, errStale
 	}
@@ -232,7 +243,9 @@ func (r *Reconciler) giveOut(ctx context.Context, p *pass, work []nodeWork) (que
 		if err := r.createNodeJob(ctx, p, in.nodeJob(w)); err != nil {
 			return 0, err
 		}
+		taken[p.scan.UID]++
 	}
+	r.callOthers(p.scan.UID, taken)
 	if share.free == 0 {
 		return share.taken, nil
 	}
@@ -335,17 +348,31 @@ func overdue(p *pass) bool {
 	return d != nil && p.scan.Status.StartTime != nil && p.now.Sub(p.scan.Status.StartTime.Time) >= d.Duration
 }
 
-// giveUpLive ends a run at its deadline. What is known stays.
-func (r *Reconciler) giveUpLive(ctx context.Context, p *pass, s *survey) error {
+// giveUpLive ends a run before all is done. What is known stays.
+func (r *Reconciler) giveUpLive(ctx context.Context, p *pass, s *survey, why func(*v1alpha1.SIFScan) health) error {
 	if err := r.endNodeJobs(ctx, p); err != nil {
 		return err
 	}
 	p.scan.Status.Nodes = s.counts()
-	n := p.scan.Status.Nodes
-	p.end(stalled(v1alpha1.ReasonDeadlineExceeded, fmt.Sprintf(
-		"the run took longer than spec.deadline (%s): the containers of %d of %s are listed; raise it, or select fewer nodes; %s",
-		p.scan.Spec.Deadline.Duration, n.Done, counted(n.Selected, "node", "nodes"), again)))
+	p.end(why(p.scan))
 	return r.revoke(ctx, p.scan.Namespace, nodeAccount(p.scan.UID, p.run))
+}
+
+func tooLong(scan *v1alpha1.SIFScan) health {
+	n := scan.Status.Nodes
+	return stalled(v1alpha1.ReasonDeadlineExceeded, fmt.Sprintf(
+		"the run took longer than spec.deadline (%s): the containers of %d of %s are listed; raise it, or select fewer nodes; %s",
+		scan.Spec.Deadline.Duration, n.Done, counted(n.Selected, "node", "nodes"), again))
+}
+
+var errTooManyImages = errors.New("more images than a run reads")
+
+// tooManyImages: somebody else wrote them, or the cluster is larger than one SIFScan can hold.
+func tooManyImages(scan *v1alpha1.SIFScan) health {
+	n := scan.Status.Nodes.Selected
+	return stalled(v1alpha1.ReasonReportUnavailable, fmt.Sprintf(
+		"the ScanInventories of this run name more than %d images, the most that is read of %s: look who else writes ScanInventories in Namespace %s, or select fewer nodes; %s",
+		mostImages(int(n)), counted(n, "node", "nodes"), scan.Namespace, again))
 }
 
 // suspendLive ends the run's Jobs. Resuming goes on with the same nodes.

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -40,9 +41,20 @@ func (w *nodeWrapper) taint(key, value string, effect corev1.TaintEffect) *nodeW
 }
 
 func slurmd(change func(*corev1.Pod)) []corev1.Pod {
-	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "gpu-0"}}
+	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "slurm", Name: "gpu-0"}, Spec: corev1.PodSpec{NodeName: "n1"}}
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "slinky.slurm.net/v1beta1", Kind: "NodeSet", Name: "gpu", UID: "set", Controller: ptr.To(true)}}
 	change(&pod)
 	return []corev1.Pod{pod}
+}
+
+// said is what slurmd pods say of their node.
+func said(pods []corev1.Pod) (c cause) {
+	for i := range pods {
+		if d, ok := drainedWorkerOf(&pods[i]); ok {
+			c = d.cause
+		}
+	}
+	return c
 }
 
 func TestWhatSpeaksAgainstANode(t *testing.T) {
@@ -82,7 +94,7 @@ func TestWhatSpeaksAgainstANode(t *testing.T) {
 			if tc.node != nil {
 				node = &tc.node.Node
 			}
-			why, wait := objection("n1", node, tc.workers, nodeConfig().NodeScans.Tolerations, epoch)
+			why, wait := objection("n1", node, said(tc.workers), nodeConfig().NodeScans.Tolerations, epoch)
 			if got := why.String(); got != tc.want || wait != tc.wait {
 				t.Errorf("%q (wait %v), want %q (wait %v)", got, wait, tc.want, tc.wait)
 			}

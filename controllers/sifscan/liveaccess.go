@@ -67,6 +67,9 @@ func (r *Reconciler) beginLive(ctx context.Context, p *pass) ([]plannedNode, err
 	if err := r.checkFresh(ctx, p.scan); err != nil {
 		return nil, err
 	}
+	if err := r.checkAsked(ctx); err != nil {
+		return nil, err
+	}
 	nodes, err := r.selectNodes(ctx, p.scan)
 	if err != nil || len(nodes) == 0 {
 		return nil, err

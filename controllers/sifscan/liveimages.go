@@ -24,6 +24,17 @@ const nodeInventoryPage = 25
 // maxKeys is how many images one Job reads: its arguments stay below 20 KiB.
 const maxKeys = 250
 
+// maxImages is how many images one run reads at most; nodeContainers is how many containers the agent tells of a node.
+// An image takes 350 bytes of the operator's memory, and whoever may write ScanInventories in the SIFScan's namespace
+// could name any number.
+const (
+	maxImages      = 100_000
+	nodeContainers = 10_000
+)
+
+// mostImages is how many images there can be on nodes.
+func mostImages(nodes int) int { return min(maxImages, nodes*nodeContainers) }
+
 // imageKey is the form of a key. Inventories are in the SIFScan's namespace: what stands there may be
 // anybody's, and becomes an argument.
 var imageKey = regexp.MustCompile(`^v1-[0-9a-f]{16,64}$`)
@@ -95,6 +106,9 @@ func (l *liveImages) add(worker int32, inventory *v1alpha1.ScanInventory) {
 		}
 	}
 }
+
+// count is how many images are remembered, or reports of images.
+func (l *liveImages) count() int { return max(len(l.byKey), len(l.outcomes)) }
 
 func wasRead(outcome v1alpha1.EntryOutcome) bool {
 	return outcome == v1alpha1.EntryScanned || outcome == v1alpha1.EntryUnchanged

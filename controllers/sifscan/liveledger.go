@@ -22,11 +22,24 @@ import (
 // cacheLag is how long a new Job may be missing in the cache until the API server is asked for it.
 const cacheLag = 10 * time.Second
 
+// askedFor is how long a scan counts as one that wants slots after it asked: three looks, for one may be late.
+const askedFor = 3 * liveInterval
+
 // nodeLedger remembers the Jobs of nodes that were made and that the cache does not show yet. Slots
 // counted on the cache alone would be given away twice.
 type nodeLedger struct {
 	mu      sync.Mutex
 	created map[types.UID]createdJob
+	// asked are the scans that have nodes to look at, and need slots for them.
+	asked map[types.UID]claim
+}
+
+// claim is what a scan asked for.
+type claim struct {
+	scan types.NamespacedName
+	// most is its spec.parallelism.
+	most int32
+	at   time.Time
 }
 
 type createdJob struct {
@@ -42,16 +55,15 @@ type nodeShare struct {
 	unseen bool
 }
 
-// share counts the slots. The caller holds the ledger's lock until it has made its Jobs.
-//
-// No scan takes more than its part of all slots while others are at work.
-func (r *Reconciler) share(ctx context.Context, scan *v1alpha1.SIFScan, now time.Time) (nodeShare, error) {
+// atWork counts the Jobs that take a slot, by scan; one that asked for slots and has none is there with 0. The
+// caller holds the ledger's lock until it has made its Jobs.
+func (r *Reconciler) atWork(ctx context.Context, now time.Time) (map[types.UID]int, error) {
 	jobs := &batchv1.JobList{}
 	err := r.Client.List(ctx, jobs, client.InNamespace(r.Config.NodeScans.Namespace), client.HasLabels{v1alpha1.LabelScanUID})
 	if err != nil {
-		return nodeShare{}, fmt.Errorf("list Jobs of nodes: %w", err)
+		return nil, fmt.Errorf("list Jobs of nodes: %w", err)
 	}
-	taken := map[types.UID]int{scan.UID: 0}
+	taken := map[types.UID]int{}
 	for i := range jobs.Items {
 		delete(r.ledger.created, jobs.Items[i].UID)
 		if _, over := endOf(&jobs.Items[i]); !over {
@@ -59,15 +71,60 @@ func (r *Reconciler) share(ctx context.Context, scan *v1alpha1.SIFScan, now time
 		}
 	}
 	if err := r.forgetDeleted(ctx, now); err != nil {
-		return nodeShare{}, err
+		return nil, err
 	}
 	for _, job := range r.ledger.created {
 		taken[job.scan]++
 	}
-	return shareOf(r.Config.NodeScans.Slots, ptr.Deref(scan.Spec.Parallelism, 1), scan.UID, taken, r.ledger.created), nil
+	for scan, c := range r.ledger.asked {
+		if now.Sub(c.at) > askedFor { // deleted, or suspended
+			delete(r.ledger.asked, scan)
+			continue
+		}
+		taken[scan] += 0
+	}
+	return taken, nil
+}
+
+// ask notes that a scan needs slots.
+func (l *nodeLedger) ask(scan *v1alpha1.SIFScan, now time.Time) claim {
+	if l.asked == nil {
+		l.asked = map[types.UID]claim{}
+	}
+	c := claim{types.NamespacedName{Namespace: scan.Namespace, Name: scan.Name}, ptr.Deref(scan.Spec.Parallelism, 1), now}
+	l.asked[scan.UID] = c
+	return c
+}
+
+// passOn leaves the slots that a scan has no use for to the others.
+func (r *Reconciler) passOn(ctx context.Context, p *pass) error {
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	delete(r.ledger.asked, p.scan.UID)
+	if len(r.ledger.asked) == 0 {
+		return nil
+	}
+	taken, err := r.atWork(ctx, p.now)
+	if err != nil {
+		return err
+	}
+	r.callOthers(p.scan.UID, taken)
+	return nil
+}
+
+// callOthers brings back the scans that may have slots now, but for the one that is looked at. They look for themselves
+// every 15 s only, and a slot that became free would stand idle for as long.
+func (r *Reconciler) callOthers(looked types.UID, taken map[types.UID]int) {
+	for uid, c := range r.ledger.asked {
+		if uid != looked && shareOf(r.Config.NodeScans.Slots, c.most, uid, taken, nil).free > 0 {
+			r.slots.call(c.scan)
+		}
+	}
 }
 
 // shareOf shares slots. most is spec.parallelism; 1 is its default, and no wish to take nodes one by one.
+//
+// No scan takes more than its part of all slots while others are at work, or wait for a slot.
 func shareOf(slots int, most int32, scan types.UID, taken map[types.UID]int, created map[types.UID]createdJob) nodeShare {
 	var s nodeShare
 	for _, n := range taken {

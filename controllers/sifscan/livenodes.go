@@ -13,7 +13,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -93,49 +92,12 @@ func (r *Reconciler) eachPod(ctx context.Context, fn func(*corev1.Pod), opts ...
 	}
 }
 
-// What tells of Slurm's nodes. Slinky's slurm-operator marks its slurmd pods (api/v1beta1/well_known.go,
-// internal/builder/labels), Soperator its pods and its Nodes (internal/consts).
-const (
-	slinkyPodCordon    = "nodeset.slinky.slurm.net/pod-cordon"
-	slinkyCluster      = "slinky.slurm.net/cluster"
-	slinkyNodeSet      = "app.kubernetes.io/instance"
-	slinkyConditions   = "SlurmNodeState"
-	soperatorNodeSet   = "slurm.nebius.ai/nodeset"
-	soperatorCluster   = "app.kubernetes.io/instance"
-	soperatorCondition = "SlurmNode"
-)
-
-var (
-	slinkyWorkers    = labels.Set{"app.kubernetes.io/name": "slurmd", "app.kubernetes.io/component": "worker"}
-	soperatorWorkers = labels.Set{"slurm.nebius.ai/worker": "true"}
-)
-
-// slurmDown are the states in which a Slurm node takes no jobs, or is about to go.
-var slurmDown = []string{"Drain", "Down", "Maintenance", "Reboot"}
-
-// workerPods returns the slurmd pods of the cluster by node.
-func (r *Reconciler) workerPods(ctx context.Context) (map[string][]corev1.Pod, error) {
-	pods := map[string][]corev1.Pod{}
-	for _, worker := range []labels.Set{slinkyWorkers, soperatorWorkers} {
-		err := r.eachPod(ctx, func(pod *corev1.Pod) {
-			if pod.Spec.NodeName != "" && !ended(pod) {
-				kept := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Annotations: pod.Annotations}, Status: corev1.PodStatus{Conditions: pod.Status.Conditions}}
-				pods[pod.Spec.NodeName] = append(pods[pod.Spec.NodeName], kept)
-			}
-		}, client.MatchingLabels(worker))
-		if err != nil {
-			return nil, err
-		}
-	}
-	return pods, nil
-}
-
 // objection says why no pod is sent to a node; wait where it may be a matter of seconds.
-func objection(name string, node *corev1.Node, workers []corev1.Pod, tolerations []corev1.Toleration, now time.Time) (why cause, wait bool) {
+func objection(name string, node *corev1.Node, slurm cause, tolerations []corev1.Toleration, now time.Time) (why cause, wait bool) {
 	if why, wait = absence(name, node, now); why.reason != "" || wait {
 		return why, wait
 	}
-	if why := drained(node, workers); why.reason != "" {
+	if why := drained(node, slurm); why.reason != "" {
 		return why, false
 	}
 	for i := range node.Spec.Taints {
@@ -166,8 +128,8 @@ func absence(name string, node *corev1.Node, now time.Time) (why cause, wait boo
 	return cause{}, false
 }
 
-// drained says that a node is taken out of service, in Kubernetes or in Slurm.
-func drained(node *corev1.Node, workers []corev1.Pod) cause {
+// drained says that a node is taken out of service, in Kubernetes or in Slurm; slurm is what a slurmd pod on it says.
+func drained(node *corev1.Node, slurm cause) cause {
 	if node.Spec.Unschedulable {
 		return cause{v1alpha1.ReasonNodeCordoned, fmt.Sprintf("node %[1]s is cordoned: kubectl uncordon %[1]s", node.Name)}
 	}
@@ -177,19 +139,7 @@ func drained(node *corev1.Node, workers []corev1.Pod) cause {
 			return cause{v1alpha1.ReasonNodeCordoned, fmt.Sprintf("Slurm has taken node %s out of service (its condition %s)", node.Name, c.Type)}
 		}
 	}
-	for i := range workers {
-		pod := &workers[i]
-		if pod.Annotations[slinkyPodCordon] == "true" {
-			return cause{v1alpha1.ReasonNodeCordoned, fmt.Sprintf("the slurmd pod %s on node %s is cordoned (%s)", pod.Name, node.Name, slinkyPodCordon)}
-		}
-		for _, c := range pod.Status.Conditions {
-			state, ok := strings.CutPrefix(string(c.Type), slinkyConditions)
-			if ok && c.Status == corev1.ConditionTrue && slices.Contains(slurmDown, state) {
-				return cause{v1alpha1.ReasonNodeCordoned, fmt.Sprintf("Slurm has taken node %s out of service (condition %s of pod %s)", node.Name, c.Type, pod.Name)}
-			}
-		}
-	}
-	return cause{}
+	return slurm
 }
 
 func tolerated(taint *corev1.Taint, tolerations []corev1.Toleration) bool {

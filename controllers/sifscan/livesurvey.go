@@ -216,7 +216,7 @@ func stuck(n *nodeState, t *nodeTask, node *corev1.Node, patience time.Duration,
 		"no pod came of Job %s: see kubectl -n %s describe job %[1]s", t.job.Name, t.job.Namespace)}
 	if t.pod != nil {
 		if t.pod.Spec.NodeName == "" { // nothing runs that would have to end first
-			if why := drained(node, nil); why.reason != "" {
+			if why := drained(node, cause{}); why.reason != "" {
 				return why, true
 			}
 		}

@@ -198,6 +198,10 @@ func (r *Reconciler) afterwards(ctx context.Context, p *pass) (ctrl.Result, erro
 
 // explain turns what holds a run up into conditions.
 func (p *pass) explain(h *hold) ctrl.Result {
+	if h.ends {
+		p.end(stalled(h.reason, h.message))
+		return ctrl.Result{}
+	}
 	if h.stalled {
 		stalled(h.reason, h.message).apply(p.scan, p.now)
 		return ctrl.Result{RequeueAfter: h.retry}

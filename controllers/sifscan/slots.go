@@ -81,6 +81,13 @@ func (s *slots) wakeWith(wake func(types.NamespacedName)) {
 	s.wake = wake
 }
 
+// call brings a scan back.
+func (s *slots) call(scan types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake(scan)
+}
+
 // take gives a scan a slot, or a place in the line and the words for which slot it waits.
 func (s *slots) take(l load, since time.Time) (waits string, ok bool) {
 	s.mu.Lock()

@@ -71,8 +71,8 @@ var _ = Describe("A scan of running containers", Serial, func() {
 
 		nodeReporter(scan, onA).containers(container("pytorch", func(c *v1alpha1.InventoryContainer) { c.Ranks = 128 }), container("only-on-a"))
 		finishNode(onA, "")
-		_, reading := nodeJobsOf(scan)
-		Expect(reading).To(BeEmpty(), "one node is not listed yet")
+		Eventually(outcomeOf).WithArguments(pool + "-a").Should(Equal("Succeeded"))
+		Consistently(func() map[string]*batchv1.Job { _, reading := nodeJobsOf(scan); return reading }).Should(BeEmpty(), "one node is not listed yet")
 		nodeReporter(scan, onB).containers(container("pytorch"))
 		finishNode(onB, "")
 
@@ -415,7 +415,7 @@ func slurmdPod(namespace, name, node string) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{
 			"app.kubernetes.io/name": "slurmd", "app.kubernetes.io/component": "worker", "app.kubernetes.io/instance": "gpu",
 			"slinky.slurm.net/cluster": "cluster1", "unrelated": "label",
-		}},
+		}, OwnerReferences: []metav1.OwnerReference{nodeSetOf(namespace)}},
 		Spec: corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: "slurmd", Image: "slurmd"}}},
 	}
 	relaxed := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
