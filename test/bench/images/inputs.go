@@ -28,7 +28,7 @@ type volume struct {
 	ctx    context.Context //nolint:containedctx // of the bench
 	agent  string
 	dir    string
-	server *server
+	server server
 	db     string
 	runs   int
 	// documents is where reporters keep documents from then on; empty: ConfigMaps.

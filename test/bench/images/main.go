@@ -43,17 +43,12 @@ func bench(ctx context.Context, agent string, images int) (err error) {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "sifscan-bench-images-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	s, err := startServer(ctx, dir)
+	s, err := startServer(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	b := &volume{ctx: ctx, agent: agent, dir: dir, server: s}
+	b := &volume{ctx: ctx, agent: agent, dir: s.Dir, server: s}
 	if err := b.make(images); err != nil {
 		return err
 	}

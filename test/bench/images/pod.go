@@ -26,7 +26,7 @@ func (b *volume) pod() (spent, error) {
 	b.runs++
 	work := filepath.Join(b.dir, fmt.Sprintf("pod-%d", b.runs))
 	a := assignment{
-		Kubeconfig: b.server.kubeconfig, Results: filepath.Join(work, "results"), State: filepath.Join(work, "state"),
+		Kubeconfig: b.server.Kubeconfig, Results: filepath.Join(work, "results"), State: filepath.Join(work, "state"),
 		Scan: fmt.Sprintf("scan-%d", b.runs), Calls: filepath.Join(work, "calls.json"),
 		Documents: b.documents,
 	}

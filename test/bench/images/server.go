@@ -6,64 +6,43 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/sifscan/sifscan-operator/test/bench/apiserver"
 )
 
 // namespace of everything.
 const namespace = "hpc"
 
-// server is a kube-apiserver with its etcd.
-type server struct {
-	*envtest.Environment
-	kubeconfig string
-}
+// server is a kube-apiserver with its etcd, and the namespace in it.
+type server struct{ *apiserver.Server }
 
-func startServer(ctx context.Context, dir string) (*server, error) {
-	s := &server{
-		Environment: &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("config", "crd", "bases")}, ErrorIfCRDPathMissing: true},
-		kubeconfig:  filepath.Join(dir, "kubeconfig"),
-	}
-	s.ControlPlane.Etcd = &envtest.Etcd{}
-	s.ControlPlane.Etcd.Configure().Set("quota-backend-bytes", "8589934592")
-	config, err := s.Start()
+func startServer(ctx context.Context) (server, error) {
+	s, err := apiserver.Start(nil)
 	if err != nil {
-		return nil, fmt.Errorf("start the API server (KUBEBUILDER_ASSETS names its folder): %w", err)
+		return server{}, err
 	}
-	user, err := s.AddUser(envtest.User{Name: "reporter", Groups: []string{"system:masters"}}, nil)
-	var text []byte
-	if err == nil {
-		text, err = user.KubeConfig()
-	}
-	if err == nil {
-		err = os.WriteFile(s.kubeconfig, text, 0o600)
-	}
-	var api client.Client
-	if err == nil {
-		api, err = client.New(config, client.Options{})
-	}
+	api, err := client.New(s.Config, client.Options{})
 	if err == nil {
 		err = api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 	}
 	if err != nil {
-		_ = s.Stop() // the first error tells more
-		return nil, err
+		return server{}, errors.Join(err, s.Stop())
 	}
-	return s, nil
+	return server{s}, nil
 }
 
 // etcd returns how many bytes of etcd's file are in use: values, what was there before them until it is
 // compacted, and what its pages leave empty.
-func (s *server) etcd() (int64, error) {
+func (s server) etcd() (int64, error) {
 	answer, err := http.Get(s.ControlPlane.Etcd.URL.String() + "/metrics")
 	if err != nil {
 		return 0, err

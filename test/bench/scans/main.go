@@ -55,26 +55,21 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "sifscan-bench-scans-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	s, err := startServer(dir, scheme)
+	s, err := startServer(scheme)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // before the server stops, which waits for watches
-	p, err := newPlayer(ctx, s.config, scheme)
+	p, err := newPlayer(ctx, s.Config, scheme)
 	if err != nil {
 		return err
 	}
 
 	fmt.Println("| SIFScans at once | slots | writes each | reads each | CPU each | time | resident after | peak |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
-	operator, err := startOperator(b.manager, s.kubeconfig, "--pprof-bind-address="+b.profiles,
+	operator, err := startOperator(b.manager, s.Kubeconfig, "--pprof-bind-address="+b.profiles,
 		"--max-scans=0", "--max-scans-per-namespace=0", "--max-scans-per-volume=0")
 	if err != nil {
 		return err
@@ -106,7 +101,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.queued == 0 {
 		return nil
 	}
-	if operator, err = startOperator(b.manager, s.kubeconfig, "--pprof-bind-address="+b.profiles, "--max-scans=10", "--max-scans-per-namespace=4"); err != nil {
+	if operator, err = startOperator(b.manager, s.Kubeconfig, "--pprof-bind-address="+b.profiles, "--max-scans=10", "--max-scans-per-namespace=4"); err != nil {
 		return err
 	}
 	defer operator.stop()

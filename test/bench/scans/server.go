@@ -14,12 +14,9 @@ import (
 	"time"
 
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-)
 
-// operatorUser is whom the API server takes the operator for.
-const operatorUser = "operator"
+	"github.com/sifscan/sifscan-operator/test/bench/apiserver"
+)
 
 // policy has the API server write down every request of the operator. Watches are one request for all that they bring.
 const policy = `apiVersion: audit.k8s.io/v1
@@ -29,52 +26,29 @@ rules:
 - level: None
   verbs: [watch]
 - level: Metadata
-  users: [` + operatorUser + `]
+  users: [` + apiserver.User + `]
 - level: None
 `
 
 // server is a kube-apiserver that counts, with its etcd.
 type server struct {
-	*envtest.Environment
-	config     *rest.Config
-	kubeconfig string
-	log        string
+	*apiserver.Server
+	log string
 }
 
-func startServer(dir string, scheme *k8sruntime.Scheme) (*server, error) {
-	s := &server{
-		Environment: &envtest.Environment{
-			CRDDirectoryPaths: []string{filepath.Join("config", "crd", "bases")}, ErrorIfCRDPathMissing: true, Scheme: scheme,
-			ControlPlaneStopTimeout: 2 * time.Minute,
-		},
-		kubeconfig: filepath.Join(dir, "kubeconfig"), log: filepath.Join(dir, "audit.log"),
-	}
-	file := filepath.Join(dir, "policy.yaml")
-	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
-		return nil, err
-	}
-	api := s.ControlPlane.GetAPIServer().Configure()
-	api.Set("audit-policy-file", file).Set("audit-log-path", s.log).Set("audit-log-mode", "blocking")
-	api.Set("audit-log-maxsize", "10240") // MiB; the log of 10,000 scans would be rotated away under the count otherwise
-	api.Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000")
-	s.ControlPlane.Etcd = &envtest.Etcd{}
-	s.ControlPlane.Etcd.Configure().Set("quota-backend-bytes", "8589934592")
+func startServer(scheme *k8sruntime.Scheme) (*server, error) {
+	s := &server{}
 	var err error
-	if s.config, err = s.Start(); err != nil {
-		return nil, fmt.Errorf("start the API server (KUBEBUILDER_ASSETS names its folder): %w", err)
-	}
-	user, err := s.AddUser(envtest.User{Name: operatorUser, Groups: []string{"system:masters"}}, nil)
-	if err == nil {
-		var text []byte
-		if text, err = user.KubeConfig(); err == nil {
-			err = os.WriteFile(s.kubeconfig, text, 0o600)
-		}
-	}
-	if err != nil {
-		_ = s.Stop() // the first error tells more
-		return nil, err
-	}
-	return s, nil
+	s.Server, err = apiserver.Start(func(a *apiserver.Server) error {
+		a.Scheme, a.ControlPlaneStopTimeout = scheme, 2*time.Minute
+		s.log = filepath.Join(a.Dir, "audit.log")
+		file := filepath.Join(a.Dir, "policy.yaml")
+		api := a.ControlPlane.GetAPIServer().Configure()
+		api.Set("audit-policy-file", file).Set("audit-log-path", s.log).Set("audit-log-mode", "blocking")
+		api.Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000")
+		return os.WriteFile(file, []byte(policy), 0o600)
+	})
+	return s, err
 }
 
 // requests are those of the operator so far.

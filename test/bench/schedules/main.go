@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -29,11 +28,11 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/controllers/scanschedule"
+	"github.com/sifscan/sifscan-operator/test/bench/apiserver"
 )
 
 func main() {
@@ -48,21 +47,20 @@ func main() {
 
 func run(ctx context.Context, n int, idle time.Duration) (err error) {
 	ctrl.SetLogger(logr.Discard())
-	control := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("config", "crd", "bases")}, ErrorIfCRDPathMissing: true}
-	config, err := control.Start()
+	control, err := apiserver.Start(nil)
 	if err != nil {
-		return fmt.Errorf("start the API server (KUBEBUILDER_ASSETS names its folder): %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, control.Stop()) }()
 	scheme := k8sruntime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return err
 	}
-	if err := fill(ctx, config, scheme, n); err != nil {
+	if err := fill(ctx, control.Config, scheme, n); err != nil {
 		return err
 	}
 
-	counted := rest.CopyConfig(config)
+	counted := rest.CopyConfig(control.Config)
 	counted.QPS, counted.Burst = 1000, 2000 // the client's own limit is not what is measured
 	var requests atomic.Int64
 	counted.Wrap(func(inner http.RoundTripper) http.RoundTripper { return counter{inner, &requests} })
