@@ -130,7 +130,8 @@ func whole(l *scan.Live) error {
 	if l.Left == 0 {
 		return nil
 	}
-	return fmt.Errorf("on %s run %d containers more than the %d that are listed", l.Node, l.Left, process.MaxContainers)
+	return fmt.Errorf("the list of what runs on %s is not whole: %d containers, or processes that mount some, are beyond its bounds (%d containers)",
+		l.Node, l.Left, process.MaxContainers)
 }
 
 // choose keeps the containers that all flags agree on. The one that this very process runs in matches no pattern.

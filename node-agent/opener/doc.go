@@ -31,7 +31,7 @@ type Listing struct {
 	Containers []Container
 	// Processes that were looked at.
 	Processes int
-	// Left counts containers beyond what is listed.
+	// Left counts what is beyond the list, as process.Found.
 	Left int
 }
 

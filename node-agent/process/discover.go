@@ -30,13 +30,17 @@ const (
 	ticksPerSecond = 100
 )
 
+// maxKept bounds what is kept of all processes' mounts, in bytes. 2,000 containers take some MB; a user can make as many namespaces
+// as processes, with paths as long as he likes. Tests keep less.
+var maxKept = 64 << 20
+
 // Found is what runs on a node.
 type Found struct {
 	// Containers by start, oldest first.
 	Containers []Container
 	// Processes that were looked at.
 	Processes int
-	// Left counts containers beyond MaxContainers.
+	// Left counts containers beyond MaxContainers, and processes with more mounts of a container's name than there is room for.
 	Left int
 }
 
@@ -47,7 +51,7 @@ func Discover(proc fs.FS) (Found, error) {
 	if err := t.read(); err != nil {
 		return Found{}, err
 	}
-	found := Found{Processes: len(t.processes)}
+	found := Found{Processes: len(t.processes), Left: t.left}
 	for _, group := range t.groups() {
 		if len(found.Containers) == MaxContainers {
 			found.Left++
@@ -71,6 +75,8 @@ type table struct {
 	processes map[int]*process
 	boot      int64
 	buffer    []byte
+	kept      int // bytes of the views
+	left      int // processes of which there was no room to keep what they see mounted
 	hung      int // reads of a process's memory that nobody waits for any more
 }
 
@@ -106,7 +112,13 @@ func (t *table) readProcess(pid int) {
 	}
 	sum := maphash.Bytes(t.seed, text)
 	if t.views[sum] == nil {
-		t.views[sum] = parseView(text)
+		v := parseView(text)
+		if t.kept+v.size() > maxKept { // smaller ones may still fit
+			t.left++
+			return
+		}
+		t.kept += v.size()
+		t.views[sum] = v
 	}
 	p.view = t.views[sum]
 	t.processes[pid] = &p

@@ -260,6 +260,20 @@ func TestMountsOfTheNameOfASessionAreFollowedUpToABound(t *testing.T) {
 	}
 }
 
+func TestWhatIsKeptOfMountsIsBoundedAndWhatIsLeftOutIsCounted(t *testing.T) {
+	defer func(n int) { maxKept = n }(maxKept)
+	maxKept = 64 << 10
+	n := newNode()
+	n.run(100, 4242, n.rootless())
+	for i := range 20 {
+		n.add(1000+i, 1, "mounter", 4343, hostRoot+fmt.Sprintf("99 21 0:%d /%s /home/u/apptainer/mnt/session/final rw - tmpfs tmpfs rw\n", 500+i, strings.Repeat("d/", 4000)))
+	}
+	found, err := Discover(n)
+	if err != nil || len(found.Containers) != 1 || found.Left < 10 || found.Left >= 20 {
+		t.Errorf("%d containers, %d left out, %v", len(found.Containers), found.Left, err)
+	}
+}
+
 func TestManyStartersOfOneSandboxAndALongLineOfDescentCostNoMoreThanTheyAre(t *testing.T) {
 	const each = 3000
 	n := newNode()

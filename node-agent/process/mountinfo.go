@@ -85,6 +85,19 @@ type view struct {
 	sessions []session
 }
 
+// size is how many bytes are kept of the view.
+func (v *view) size() int {
+	n := v.root.size()
+	for _, s := range v.sessions {
+		n += s.final.size() + s.rootfs.size()
+	}
+	return n
+}
+
+func (m Mount) size() int {
+	return len(m.Device) + len(m.Root) + len(m.Point) + len(m.Options) + len(m.Type) + len(m.Source) + len(m.Super)
+}
+
 const (
 	sessionDir = "/mnt/session/"
 	finalName  = "final"

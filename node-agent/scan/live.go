@@ -26,7 +26,7 @@ type Live struct {
 	Node string
 	// Containers that are wanted, of those that Opener listed.
 	Containers []opener.Container
-	// Left counts containers that run besides those that Opener listed, as opener.Listing.
+	// Left counts what runs besides what Opener listed, as opener.Listing.
 	Left int
 	// ListOnly tells them without reading their images.
 	ListOnly bool
