@@ -67,7 +67,8 @@ var shownBy = map[string][]string{
 
 	"Before a run begins, the operator looks": {inAsked, "no node is scanned, not even once it asks again",
 		"controllers/sifscan/liveasked_test.go", "TestNodesAreNotScannedWhereAdmissionDoesNotAskWhoMay"},
-	"Where they are not, the run is over": {inAsked, "before who may asks for another run"},
+	"Where they are not, the run is over":    {inAsked, "before who may asks for another run"},
+	"A ScanSchedule that was made meanwhile": {inAsked, "a change is asked for"},
 
 	"`target.running`, `scanner.{engine": {inLivePolicy, "is accepted with all that may be set"},
 	"Everything else is refused":         {inLivePolicy, "A manifest of running containers is refused with what to change"},

@@ -37,9 +37,14 @@ var _ = Describe("Where admission does not ask who may have nodes scanned", Seri
 
 		scan := scanOf(namespace, "running", v1alpha1.Target{Running: &v1alpha1.RunningTarget{NodeName: namespace}})
 		Expect(tenant.Create(ctx, scan)).To(Succeed(), "nobody asks")
+		schedule := makeLiveSchedule(namespace, "nightly")
+		Expect(tenant.Create(ctx, schedule)).To(Succeed(), "nobody asks")
 		Eventually(get(scan)).Should(And(beStalled(v1alpha1.ReasonNotAllowed),
 			say("there is no ValidatingAdmissionPolicyBinding sifscan-node-scans"), say("apply config/node-scans")))
 		restored()
+		resumed := schedule.DeepCopy()
+		resumed.Spec.Suspend = false
+		Expect(tenant.Patch(ctx, resumed, client.MergeFrom(schedule))).To(MatchError(ContainSubstring("may not create nodescans.sifscan.io")), "a change is asked for")
 		operator.stop() // nothing that it remembers keeps the run from beginning
 		operator = startOperator(nil)
 		Consistently(func() int { listing, _ := nodeJobsOf(scan); return len(listing) }).Should(BeZero())
