@@ -23,7 +23,7 @@ const since = "; every image was last checked at "
 // every image was last checked, which either may know.
 func Set(conditions *[]metav1.Condition, newer metav1.Condition) {
 	newer.Type = v1alpha1.ConditionCovered
-	last := latest(LastFull(Of(*conditions)), LastFull(&newer))
+	last := latest(lastFull(Of(*conditions)), lastFull(&newer))
 	newer.Message, _, _ = strings.Cut(newer.Message, since)
 	if newer.Status != metav1.ConditionTrue && !last.IsZero() {
 		newer.Message += since + last.UTC().Format(time.RFC3339)
@@ -38,9 +38,9 @@ func Of(conditions []metav1.Condition) *metav1.Condition {
 	return meta.FindStatusCondition(conditions, v1alpha1.ConditionCovered)
 }
 
-// LastFull is when every image was last checked, as the condition remembers it; zero where none is
+// lastFull is when every image was last checked, as the condition remembers it; zero where none is
 // known.
-func LastFull(c *metav1.Condition) time.Time {
+func lastFull(c *metav1.Condition) time.Time {
 	switch {
 	case c == nil:
 		return time.Time{}

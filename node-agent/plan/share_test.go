@@ -11,16 +11,15 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
 
-// longTailed is a list whose sizes are as on a shared volume: most images of some hundred MB, a
-// few of tens of GB (Pareto, α 1.2, from 50 MB, no more than 60 GB).
+// longTailed is a list whose sizes are as on a shared volume.
 func longTailed(seed uint64, n int) []Item {
-	r := rand.New(rand.NewPCG(seed, 0))
 	items := make([]Item, n)
-	for i := range items {
-		size := 50e6 * math.Pow(1-r.Float64(), -1/1.2)
-		items[i] = Item{Kind: Image, Path: fmt.Sprintf("projects/%d/%d.sif", i%17, i), Size: int64(min(size, 60e9))}
+	for i, size := range fixtures.ImageSizes(rand.New(rand.NewPCG(seed, 0)), n) {
+		items[i] = Item{Kind: Image, Path: fmt.Sprintf("projects/%d/%d.sif", i%17, i), Size: size}
 	}
 	return items
 }

@@ -7,13 +7,13 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"text/tabwriter"
 	"time"
 
 	"github.com/sifscan/sifscan-operator/node-agent/plan"
+	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
 
 // volumes is how many volumes each line is the worst of.
@@ -45,14 +45,11 @@ func main() {
 	}
 }
 
-// volume is a list with the sizes of a shared volume: most images of some hundred MB, a few of tens
-// of GB (Pareto, α 1.2, from 50 MB, no more than 60 GB).
+// volume is a list with the sizes of a shared volume.
 func volume(seed uint64, images int) []plan.Item {
-	r := rand.New(rand.NewPCG(seed, 1))
 	items := make([]plan.Item, images)
-	for i := range items {
-		size := min(50e6*math.Pow(1-r.Float64(), -1/1.2), 60e9)
-		items[i] = plan.Item{Kind: plan.Image, Path: fmt.Sprintf("projects/%d.sif", i), Size: int64(size)}
+	for i, size := range fixtures.ImageSizes(rand.New(rand.NewPCG(seed, 1)), images) {
+		items[i] = plan.Item{Kind: plan.Image, Path: fmt.Sprintf("projects/%d.sif", i), Size: size}
 	}
 	return items
 }
