@@ -268,7 +268,7 @@ func TestAListThatLeavesContainersOutIsNoList(t *testing.T) {
 		"--results-dir", results, "--state-dir", state, "--termination-log", log)
 	const says = "the list of what runs on n1 is not whole: 3 containers"
 	said, err := os.ReadFile(log)
-	if err != nil || code != exitFailed || !strings.Contains(stderr, says) || !strings.Contains(string(said), says) {
+	if err != nil || code != exitFailed || !strings.Contains(stderr, says) || !strings.Contains(string(said), says) || !strings.Contains(string(said), v1alpha1.ReasonReportUnavailable) {
 		t.Errorf("code %d, %s; the pod says %s, %v", code, stderr, said, err)
 	}
 }
