@@ -72,6 +72,7 @@ bench: build preflight-root ## Measure against the peers, in pairs, and print th
 	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/schedules
 	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/scans
 	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/images
+	@hack/latency.sh bench
 
 ##@ Test
 
