@@ -14,7 +14,7 @@ import (
 )
 
 // backoffLimit is how many pods of a worker may die. An image that kills its pod is given up
-// after three attempts, so two such images are survived. It counts for each worker: what one meets
+// after two deaths, so three such images are survived. It counts for each worker: what one meets
 // does not end the others, which go on to their end when it gives up.
 const backoffLimit = 6
 

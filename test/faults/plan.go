@@ -57,7 +57,7 @@ func (k Kind) OfCluster() bool {
 	return true
 }
 
-// deadly faults end a scanner that has an image in its hands. An image is given up after three such
+// deadly faults end a scanner that has an image in its hands. An image is given up after two such
 // deaths: a plan has at most one of them for each scan, so that what all feel has room, too.
 func (k Kind) deadly() bool { return k == KillScanner || k == EvictPod }
 
