@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
@@ -75,6 +77,9 @@ func boundContainer(said *v1alpha1.InventoryContainer) *v1alpha1.InventoryContai
 	matching(&c.Report, reportName)
 	c.Image = bounded(c.Image, maxEntryPath)
 	c.PIDs = c.PIDs[:min(len(c.PIDs), v1alpha1.MaxInventoryPIDs)]
+	if c.Since.IsZero() { // which is written as null
+		c.Since = metav1.Unix(0, 0)
+	}
 	if c.Mode != v1alpha1.ContainerInstance {
 		c.Mode = v1alpha1.ContainerExec
 	}

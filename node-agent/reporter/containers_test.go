@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
@@ -19,7 +20,7 @@ var key = "v1-" + strings.Repeat("0a", 32)
 
 func alive(job string) *v1alpha1.InventoryContainer {
 	return &v1alpha1.InventoryContainer{
-		Key: key, Image: "/shared/a.sif", User: 4242, PIDs: []int32{7}, Ranks: 1, Mode: v1alpha1.ContainerExec,
+		Key: key, Image: "/shared/a.sif", User: 4242, PIDs: []int32{7}, Ranks: 1, Since: metav1.Unix(1e9, 0), Mode: v1alpha1.ContainerExec,
 		Slurm: &v1alpha1.InventorySlurm{Job: job, Step: "0", Source: v1alpha1.SlurmFromCgroup},
 		Pod:   &v1alpha1.InventoryPod{UID: "8d1c0f5e-0000-4000-8000-000000000001"},
 	}
@@ -67,13 +68,16 @@ func TestWhatAScannerSaysOfAContainerIsCutToWhatTheAPITakes(t *testing.T) {
 	said := alive("\x1b[31m" + strings.Repeat("9", 1000))
 	said.Key, said.Report, said.Mode, said.Coverage = "v1-../x", "other", "daemon", "clean"
 	said.Image = strings.Repeat("/\n", 9000)
-	said.PIDs = make([]int32, 100)
+	said.PIDs, said.Since = make([]int32, 100), metav1.Time{}
 	said.Slurm.Source = "root"
 	said.Pod = &v1alpha1.InventoryPod{UID: "x y", Namespace: "kube-system"}
 	in := newInventory(options())
 	in.container(said)
 	in.container(nil)
 	got := in.object(0).Containers[0]
+	if text, err := json.Marshal(got.Since); err != nil || string(text) == "null" {
+		t.Errorf("since %s, %v", text, err)
+	}
 	if got.Key != "" || got.Report != "" || got.Pod != nil || len(got.PIDs) != v1alpha1.MaxInventoryPIDs {
 		t.Errorf("%+v", got)
 	}
