@@ -74,13 +74,13 @@ func TestAContainerThatEndsWhileItIsLookedAt(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("at read %d", c.read), func(t *testing.T) {
 			run := startImage(t, "science.sif")
-			out := t.TempDir()
-			cmd := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-P", at("science.sif"), "-e", "trace=pread64",
+			out, log := t.TempDir(), filepath.Join(t.TempDir(), "strace")
+			cmd := exec.Command("strace", "-f", "-qq", "-o", log, "-P", at("science.sif"), "-e", "trace=pread64",
 				"-e", fmt.Sprintf("inject=pread64:signal=SIGSTOP:when=%d", c.read),
 				agent, "scan", "--pid="+strconv.Itoa(run.Containers[0].Command), "--formats=json", "--output-dir="+out)
 			ended := make(chan result, 1)
 			go func() { ended <- finish(t, cmd) }()
-			pid := awaitStopped(out, ended)
+			pid := awaitStopped(out, log, ended)
 			if pid == 0 {
 				t.Fatalf("the agent was never stopped: %+v", <-ended)
 			}
@@ -116,14 +116,18 @@ func goOn(pid int, ended <-chan result) result {
 	}
 }
 
-// awaitStopped returns the process with word in its command line that is stopped by a signal; 0 if it ends without.
-func awaitStopped(word string, ended chan result) int {
+// awaitStopped returns the process with word in its command line once strace's log tells that the signal stopped it, and it
+// is: strace itself stops it all the time. It returns 0 if the process ends without.
+func awaitStopped(word, log string, ended chan result) int {
 	for {
 		select {
 		case r := <-ended:
 			ended <- r
 			return 0
 		case <-time.After(5 * time.Millisecond):
+		}
+		if told, _ := os.ReadFile(log); !strings.Contains(string(told), "stopped by SIGSTOP") {
+			continue
 		}
 		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well-formed
 		for _, line := range lines {
