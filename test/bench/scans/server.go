@@ -45,6 +45,7 @@ func startServer(scheme *k8sruntime.Scheme) (*server, error) {
 		file := filepath.Join(a.Dir, "policy.yaml")
 		api := a.ControlPlane.GetAPIServer().Configure()
 		api.Set("audit-policy-file", file).Set("audit-log-path", s.log).Set("audit-log-mode", "blocking")
+		api.Set("audit-log-maxsize", "10240") // MiB: a log that is rotated at 100 loses what was counted
 		api.Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000")
 		return os.WriteFile(file, []byte(policy), 0o600)
 	})
