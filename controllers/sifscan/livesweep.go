@@ -5,7 +5,9 @@ package sifscan
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -112,28 +114,50 @@ func (s sweeper) sweep(ctx context.Context, only types.NamespacedName) error {
 	if err := s.Live.List(ctx, accounts, ours...); err != nil {
 		return fmt.Errorf("list ServiceAccounts of node scans: %w", err)
 	}
-	wanted := wantedRuns{}
+	wanted, failed := wantedRuns{}, troubles{}
+	unless := func(o client.Object, remove func() error) {
+		ok, err := s.wanted(ctx, wanted, o)
+		if err == nil && !ok {
+			err = remove()
+		}
+		failed.add(err)
+	}
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
-		if ok, err := s.wanted(ctx, wanted, job); err != nil {
-			return err
-		} else if !ok {
-			if err := s.deleteJob(ctx, job); err != nil {
-				return err
-			}
-		}
+		unless(job, func() error { return s.deleteJob(ctx, job) })
 	}
 	for i := range accounts.Items {
 		account := &accounts.Items[i]
-		if ok, err := s.wanted(ctx, wanted, account); err != nil {
-			return err
-		} else if !ok {
-			if err := s.revoke(ctx, scanLabels(account).Namespace, account.Name); err != nil {
-				return err
-			}
-		}
+		unless(account, func() error { return s.revoke(ctx, scanLabels(account).Namespace, account.Name) })
 	}
-	return nil
+	return failed.join()
+}
+
+// maxTroubles is how many of many errors are told.
+const maxTroubles = 10
+
+// troubles are what kept single objects from being handled, which keeps no other from it.
+type troubles struct {
+	first []error
+	more  int
+}
+
+func (t *troubles) add(err error) {
+	switch {
+	case err == nil:
+	case len(t.first) < maxTroubles:
+		t.first = append(t.first, err)
+	default:
+		t.more++
+	}
+}
+
+// join is nil where nothing went wrong.
+func (t *troubles) join() error {
+	if t.more == 0 {
+		return errors.Join(t.first...)
+	}
+	return errors.Join(append(slices.Clone(t.first), fmt.Errorf("and %d more", t.more))...)
 }
 
 // wantedRuns are the runs that SIFScans ask for, by SIFScan; empty where there is none.

@@ -5,6 +5,10 @@ package sifscan
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,9 +18,11 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -31,21 +37,23 @@ func leftovers(scan *v1alpha1.SIFScan, run string) []client.Object {
 	}
 }
 
-func TestWhatNobodyWantsOnNodesIsRemovedAtTheStartAndEveryTenMinutes(t *testing.T) {
+// sweptServer begins an API server in whose cache SIFScans are found by their UID.
+func sweptServer(t *testing.T) *fake.ClientBuilder {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
 	}
+	return fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.SIFScan{}, indexUID, uidOf)
+}
+
+func TestWhatNobodyWantsOnNodesIsRemovedAtTheStartAndEveryTenMinutes(t *testing.T) {
 	wanted := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
 	deleted := wanted.DeepCopy()
 	deleted.Name, deleted.UID = "deleted", "de1e7ed0-0000-4000-8000-000000000000"
 	kept, old, gone := leftovers(wanted, RunID(wanted)), leftovers(wanted, "v1-00000000000000aa"), leftovers(deleted, RunID(deleted))
 
 	synctest.Test(t, func(t *testing.T) {
-		server := fake.NewClientBuilder().WithScheme(scheme).WithObjects(wanted).WithObjects(kept...).
-			WithIndex(&v1alpha1.SIFScan{}, indexUID, func(o client.Object) []string { return []string{string(o.GetUID())} }).Build()
+		server := sweptServer(t).WithObjects(wanted).WithObjects(kept...).Build()
 		there := func(objects []client.Object) (n int) {
 			for _, o := range objects {
 				if server.Get(t.Context(), client.ObjectKeyFromObject(o), o.DeepCopyObject().(client.Object)) == nil {
@@ -88,4 +96,43 @@ func TestWhatNobodyWantsOnNodesIsRemovedAtTheStartAndEveryTenMinutes(t *testing.
 			t.Error(err)
 		}
 	})
+}
+
+// stubborn refuses to delete what has one of some names.
+func stubborn(names ...string) interceptor.Funcs {
+	return interceptor.Funcs{Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+		if slices.Contains(names, o.GetName()) {
+			return fmt.Errorf("%s stays", o.GetName())
+		}
+		return c.Delete(ctx, o, opts...)
+	}}
+}
+
+func TestWhatCannotBeRemovedFromNodesKeepsNothingElseThere(t *testing.T) {
+	scan := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
+	var objects []client.Object
+	var stay []string
+	for i := range 60 {
+		run := fmt.Sprintf("v1-%016x", i)
+		objects = append(objects, leftovers(scan, run)...)
+		if i%2 == 0 {
+			stay = append(stay, nodeAccount(scan.UID, run))
+		}
+	}
+	server := sweptServer(t).WithObjects(objects...).WithInterceptorFuncs(stubborn(stay...)).Build()
+	err := sweeper{&Reconciler{Client: server, Live: server, Config: nodeConfig()}}.sweep(t.Context(), types.NamespacedName{})
+
+	for _, o := range objects {
+		name := o.GetName()
+		there := server.Get(t.Context(), client.ObjectKeyFromObject(o), o) == nil
+		if refused := slices.Contains(stay, name); there != refused {
+			t.Errorf("%T %s: there %v, refused %v", o, name, there, refused)
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), stay[0]+" stays") || !strings.Contains(err.Error(), "50 more") {
+		t.Fatalf("%v", err)
+	}
+	if lines := strings.Count(err.Error(), "\n"); lines > maxTroubles {
+		t.Errorf("the error has %d lines", lines)
+	}
 }
