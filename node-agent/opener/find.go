@@ -76,7 +76,9 @@ func extMount(m process.Mount) bool {
 // held is an open image.
 type held struct {
 	file *os.File
-	open process.OpenFile
+	// path by which it was opened, raw bytes; deleted where it leads there no more.
+	path    string
+	deleted bool
 }
 
 // findImage looks for the open image of a container at its starter, then at the starter's helpers.
@@ -121,7 +123,8 @@ func findIn(id process.Identity, c *process.Container) (best held, err error) {
 			if best.file != nil {
 				best.file.Close()
 			}
-			rank, best = is, held{file: f, open: open}
+			rank, best = is, held{file: f}
+			best.path, best.deleted = p.Name(open, f)
 		} else {
 			f.Close()
 		}
@@ -148,7 +151,7 @@ func probe(f *os.File) format {
 
 // describe says of an open image what the kernel and its file system say.
 func describe(h held, mounts []process.Mount) Image {
-	i := Image{Path: printable.Escape(h.open.Path), Deleted: h.open.Deleted, Inode: process.InodeOf(h.file)}
+	i := Image{Path: printable.Escape(h.path), Deleted: h.deleted, Inode: process.InodeOf(h.file)}
 	var st unix.Stat_t
 	device := ""
 	// Refused where the file system does not trust the node's root, whatever was opened by whom.
@@ -158,7 +161,7 @@ func describe(h held, mounts []process.Mount) Image {
 		device = fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
 	}
 	i.mount, _ = process.MountOf(h.file) // 0: by device
-	i.locate(h.open.Path, i.mount, device, mounts)
+	i.locate(h.path, i.mount, device, mounts)
 	return i
 }
 

@@ -193,6 +193,45 @@ func TestADeletedImageAndOneThatNobodyElseMayReadAreHandedOut(t *testing.T) {
 	})
 }
 
+// The kernel shows a file without a name by the name that it had and " (deleted)", with which a name may end as well.
+func TestAFileIsDeletedWhenNoNameLeadsToItWhateverItIsCalled(t *testing.T) {
+	s := newSite(t)
+	content, err := os.ReadFile(s.sif)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(s.sif)
+	remove := func(path string) error { return os.Remove(path) }
+	for name, c := range map[string]struct {
+		file    string
+		then    func(path string) error
+		shown   string
+		deleted bool
+	}{
+		"it is called so":                      {"x (deleted)", func(string) error { return nil }, "x (deleted)", false},
+		"it is called so, and deleted":         {"y (deleted)", remove, "y (deleted)", true},
+		"it was deleted, and has another name": {"linked", func(path string) error { return errors.Join(os.Link(path, path+"-2"), os.Remove(path)) }, "linked", true},
+		"its old name with the word is another's": {"taken", func(path string) error {
+			return errors.Join(os.Link(path, path+"-2"), os.Remove(path), os.WriteFile(path+" (deleted)", nil, 0o644))
+		}, "taken", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, c.file)
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			run := s.start(t, "exec", "--user=4242", path, live.Sleep, "infinity")
+			if err := c.then(path); err != nil {
+				t.Fatal(err)
+			}
+			got := of(t, opener.NewNode(process.Node(), nil), run)[0].Image
+			if got.Path != filepath.Join(dir, c.shown) || got.Deleted != c.deleted || (got.Within == "") != c.deleted {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
 func TestNothingIsWrittenThroughWhatIsHandedOut(t *testing.T) {
 	s := newSite(t)
 	if err := os.Chown(s.sif, 4242, 4242); err != nil {

@@ -130,7 +130,7 @@ func TestAFileOnAnotherMountIsNotTheImageWhateverNumberItHas(t *testing.T) {
 		return f
 	}
 	file := open(name)
-	i := describe(held{file: file, open: process.OpenFile{Path: name}}, nil)
+	i := describe(held{file: file, path: name}, nil)
 	if !i.is(file) || !i.is(open(name)) {
 		t.Errorf("the image is not %+v", i)
 	}

@@ -88,15 +88,14 @@ func (h *Held) Mounts() ([]Mount, error) {
 // OpenFile is a descriptor of a process.
 type OpenFile struct {
 	Number int
-	// Path as the kernel shows it to the process, raw bytes; Deleted where no name leads to it any more.
-	Path    string
-	Deleted bool
+	// Shown is its path as the kernel shows it, raw bytes: Name tells what of it is the name.
+	Shown string
 }
 
 // maxOpenFiles of a process that are looked at. A starter has some twenty.
 const maxOpenFiles = 256
 
-// deletedSuffix is what the kernel adds to the path of a file without a name (d_path).
+// deletedSuffix is what the kernel adds to the path of a file whose name was removed (d_path). A name may end with it as well.
 const deletedSuffix = " (deleted)"
 
 // OpenFiles lists what of the process may be a file. No file is touched: that could wait for a server that never answers.
@@ -119,8 +118,7 @@ func (h *Held) OpenFiles() (files []OpenFile, err error) {
 		if err != nil || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "/dev/") || strings.HasPrefix(target, "/proc/") {
 			continue // a socket, a pipe, a device
 		}
-		path, deleted := strings.CutSuffix(target, deletedSuffix)
-		files = append(files, OpenFile{number, path, deleted})
+		files = append(files, OpenFile{number, target})
 	}
 	return files, nil
 }
@@ -131,7 +129,26 @@ func (h *Held) File(o OpenFile) (*os.File, error) {
 	if err != nil {
 		return nil, gone(err)
 	}
-	return os.NewFile(uintptr(fd), o.Path), nil
+	return os.NewFile(uintptr(fd), o.Shown), nil
+}
+
+// Name returns the path of an open file that was taken, and whether that name leads to it no more. Only of a path that reads like that
+// of a removed name is the file system asked, which may never answer: has the file a name at all, and is it this one? Where it
+// refuses to say, the path is taken for what it reads like.
+func (h *Held) Name(o OpenFile, taken *os.File) (path string, deleted bool) {
+	path, marked := strings.CutSuffix(o.Shown, deletedSuffix)
+	if !marked {
+		return path, false
+	}
+	var file, named unix.Stat_t
+	if err := unix.Fstat(int(taken.Fd()), &file); err != nil || file.Nlink == 0 {
+		return path, true
+	}
+	err := unix.Fstatat(unix.AT_FDCWD, h.path("root"+o.Shown), &named, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT)
+	if err == nil && named.Dev == file.Dev && named.Ino == file.Ino {
+		return o.Shown, false
+	}
+	return path, true
 }
 
 // Root opens the process's root directory without asking its file system, which a process of the user may serve. It is

@@ -85,8 +85,8 @@ func TestOpenFilesOfAProcessAreListedAndTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(files, func(o OpenFile) bool { return o.Path == name })
-	if i < 0 || !files[i].Deleted {
+	i := slices.IndexFunc(files, func(o OpenFile) bool { return o.Shown == name+" (deleted)" })
+	if i < 0 {
 		t.Fatalf("%+v", files)
 	}
 	taken, err := h.File(files[i])
@@ -94,6 +94,9 @@ func TestOpenFilesOfAProcessAreListedAndTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	if path, deleted := h.Name(files[i], taken); path != name || !deleted {
+		t.Errorf("%q, deleted %v", path, deleted)
+	}
 	got := make([]byte, 7)
 	if _, err := taken.ReadAt(got, 0); err != nil || string(got) != "content" {
 		t.Errorf("%q, %v", got, err)
