@@ -45,8 +45,8 @@ var only = map[string][]string{
 	trivy.Name:    {"trivy-binary", "trivy-sha256"},
 }
 
-// idle refuses flags that would have no effect: who sets one expects one.
-func (f *engineFlags) idle() error {
+// withoutEffect refuses flags that would have no effect: who sets one expects one.
+func (f *engineFlags) withoutEffect() error {
 	for engine, names := range only {
 		for _, name := range names {
 			if engine != f.name && f.flags.Changed(name) {
@@ -104,7 +104,7 @@ func split(list string) []string {
 
 // configure sets up the scanner's engine, and returns what releases it.
 func (f *engineFlags) configure(s *scan.Scanner) (release func(), err error) {
-	if err := f.idle(); err != nil {
+	if err := f.withoutEffect(); err != nil {
 		return nil, err
 	}
 	if s.Types, err = f.types(); err != nil {
