@@ -102,9 +102,8 @@ func wellEnded(e evidence) (health, bool) {
 	}
 	h.policy = e.sum.judged.condition(t.Failed + t.Unsupported + t.Denied + t.Changing)
 	if len(e.tally.reports) > 0 && e.sum.assessed == 0 {
-		h.reason = v1alpha1.ReasonNotAssessed
-		h.message += fmt.Sprintf("; %s inventoried, and no vulnerability database matched them: their findings are unknown, not zero",
-			counted(e.sum.summary.Packages, "package was", "packages were"))
+		h.note(v1alpha1.ReasonNotAssessed, fmt.Sprintf("%s inventoried, and no vulnerability database matched them: their findings are unknown, not zero",
+			counted(e.sum.summary.Packages, "package was", "packages were")))
 		h.noteNotKept(e.sum.notKept)
 		return h, true
 	}

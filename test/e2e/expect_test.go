@@ -56,9 +56,14 @@ func conditionsOf(scan *v1alpha1.SIFScan) string {
 
 // The states of a SIFScan, to the last condition. Notes are further conditions.
 
-// beDone: every image was inventoried, and no vulnerability database was there to match them against.
+// beDone: every image was inventoried, and no vulnerability database was there to match them against. What is noted of
+// images that were not read is graver, the first note most.
 func beDone(notes ...string) gomegatypes.GomegaMatcher {
-	return have(append(notes, "Complete=True/NotAssessed", "Ready=True/NotAssessed")...)
+	reason := v1alpha1.ReasonNotAssessed
+	if len(notes) > 0 {
+		_, reason, _ = strings.Cut(notes[0], "/")
+	}
+	return have(append(notes, "Complete=True/"+reason, "Ready=True/"+reason)...)
 }
 
 func beWaiting(reason string) gomegatypes.GomegaMatcher {

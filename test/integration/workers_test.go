@@ -130,7 +130,7 @@ var _ = Describe("A SIFScan of several workers", func() {
 		endPod(first, 0, "Completed", "")
 		endPod(second, 0, "Completed", "")
 		completeJob(job)
-		Eventually(get(scan)).Should(have("Complete=True/NotAssessed Partial=True/Partial Ready=True/NotAssessed"))
+		Eventually(get(scan)).Should(have("Complete=True/Partial Partial=True/Partial Ready=True/Partial"))
 		Expect(meta.FindStatusCondition(scan.Status.Conditions, v1alpha1.ConditionPartial).Message).To(ContainSubstring("3.sif"))
 		Expect(coveredOf(scan)).To(Equal("False: 75.0 % checked: 3 of 4 images"))
 		Expect(scan.Status.Inventories).To(BeEquivalentTo(2), "the list is no outcome")
