@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
 )
 
 func TestNodeScansAreOffUnlessANamespaceIsNamed(t *testing.T) {
@@ -88,5 +89,18 @@ func TestEnginesOnNodesAreAskedForOneByOne(t *testing.T) {
 	o, err := parse(base("--node-scans-trivy-database-claim=t", "--node-scans-trivy-database-path=cache"))
 	if err != nil || *o.operator.NodeScans.TrivyDatabase != (v1alpha1.TrivyDatabase{ClaimName: "t", Path: "cache"}) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Messages of the agent send people to these flags.
+func TestWhatTheAgentCallsTheOperatorsFlagsTheyAreCalled(t *testing.T) {
+	set := engine.ByOperator
+	for says, value := range map[string]string{
+		set.RaiseTmp(): "20Gi", set.RaiseMemory(): "4Gi", set.NativeDatabase(): "osv", set.TrivyDatabase(): "trivy",
+	} {
+		flag := says[strings.LastIndexByte(says, ' ')+1:]
+		if _, err := parse([]string{"--agent-image=a", "--node-scans-namespace=sifscan-node", flag + "=" + value}); err != nil {
+			t.Errorf("%q: %v", says, err)
+		}
 	}
 }

@@ -7,13 +7,17 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/test/fixtures"
 )
 
 // annotationsOf returns those of the one report below a directory.
@@ -94,6 +98,19 @@ func TestAPodLeavesBehindWhyItsEngineCannotRun(t *testing.T) {
 	}
 }
 
+// A SIFScan of running containers sets neither tmp nor memory nor databases: who reads a message is sent to who does.
+func TestAPodOnANodeNamesWhatTheOperatorSets(t *testing.T) {
+	for says, args := range map[string][]string{
+		"tmp of the node's pod":           {"--engine=trivy", "--tmp-dir=/nowhere"},
+		"the operator's --database-claim": {"--db=/nowhere"},
+	} {
+		code, _, stderr := agent(context.Background(), append([]string{"scan", "--opener=/nowhere", "--results-dir=" + t.TempDir(), "--state-dir=" + t.TempDir()}, args...)...)
+		if code != exitUsage || !strings.Contains(stderr, says) || strings.Contains(stderr, "spec.") {
+			t.Errorf("%v: exit code %d: %s, want %q", args, code, stderr, says)
+		}
+	}
+}
+
 func TestWhatABinaryUnpacksToCountsAgainstTmp(t *testing.T) {
 	packed := filepath.Join(t.TempDir(), "qscanner.gz")
 	plain, err := os.ReadFile(double(t, "qscanner-double"))
@@ -120,5 +137,37 @@ func TestWhatABinaryUnpacksToCountsAgainstTmp(t *testing.T) {
 	}
 	if code, printed, report := b.scan(sif(t), "--qscanner-binary="+packed, "--tmp-limit=64Mi"); code != exitDone || report.Summary == nil {
 		t.Errorf("exit code %d: %s", code, printed)
+	}
+
+	// What an image is told to be given is enough, the unpacked binary included.
+	large := sif(t, func(tree *fixtures.Tree) { tree.Filled("opt/model", 1, 48<<20) })
+	_, printed, report := b.scan(large, "--qscanner-binary="+packed, "--tmp-limit=40Mi")
+	enough := regexp.MustCompile(`to at least (\d+Mi)$`).FindStringSubmatch(report.Outcome.Message)
+	if report.Outcome.Reason != v1alpha1.ReasonTmpTooSmall || enough == nil {
+		t.Fatalf("outcome %+v: %s", report.Outcome, printed)
+	}
+	if code, printed, report := b.scan(large, "--qscanner-binary="+packed, "--tmp-limit="+enough[1]); code != exitDone || report.Summary == nil {
+		t.Errorf("with %s: exit code %d: %s", enough[1], code, printed)
+	}
+}
+
+// Whose image leaves the engine no room is refused before it is extracted, however near to the limit it is.
+func TestAnImageThatWouldLeaveNoRoomForTheEngineIsNotWritten(t *testing.T) {
+	image := sif(t, func(tree *fixtures.Tree) { tree.Filled("opt/model", 1, 48<<20) })
+	for limit := 46; limit <= 52; limit++ {
+		b := newBench(t)
+		long := time.Now().Add(-time.Hour)
+		if err := os.Chtimes(b.tmp, long, long); err != nil {
+			t.Fatal(err)
+		}
+		_, printed, report := b.scan(image, fmt.Sprintf("--tmp-limit=%dMi", limit))
+		now, err := os.Stat(b.tmp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused, untouched := report.Outcome.Reason == v1alpha1.ReasonTmpTooSmall, now.ModTime().Equal(long)
+		if refused != untouched || !refused && report.Summary == nil {
+			t.Errorf("%dMi: refused %t, nothing written %t: %+v\n%s", limit, refused, untouched, report.Outcome, printed)
+		}
 	}
 }

@@ -122,7 +122,7 @@ func (f *engineFlags) configure(s *scan.Scanner) (release func(), err error) {
 	if f.name == native.Name {
 		return f.native(s)
 	}
-	if err := f.checkTmp(); err != nil {
+	if err := f.checkTmp(s.SetBy); err != nil {
 		return nil, err
 	}
 	switch f.name {
@@ -135,9 +135,9 @@ func (f *engineFlags) configure(s *scan.Scanner) (release func(), err error) {
 }
 
 // checkTmp tells whether images can be written to tmp.
-func (f *engineFlags) checkTmp() error {
+func (f *engineFlags) checkTmp(setBy engine.Setter) error {
 	if err := unix.Access(f.tmpDir, unix.W_OK|unix.X_OK); err != nil {
-		return configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("--tmp-dir %s (spec.tmp): the scan's user may not write there: %w", f.tmpDir, err)}
+		return configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("%s (--tmp-dir %s): the scan's user may not write there: %w", setBy.Tmp(), f.tmpDir, err)}
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func (f *engineFlags) native(s *scan.Scanner) (func(), error) {
 	}
 	db, err := osvdb.Open(f.database)
 	if err != nil {
-		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("the vulnerability database (spec.scanner.native.database, --db): %w", err)}
+		return nil, configError{v1alpha1.ReasonInvalidSpec, fmt.Errorf("the vulnerability database (%s): %w", s.SetBy.NativeDatabase(), err)}
 	}
 	s.Engine, s.Database = e.WithDatabase(db), db.Info().Digest
 	return func() { db.Close() }, nil
@@ -244,13 +244,13 @@ func (f *engineFlags) useTrivy(s *scan.Scanner) (func(), error) {
 	return func() { e.Close() }, nil
 }
 
-// takeTmp takes what an unpacked binary needs from the tmp of every image.
+// takeTmp leaves every image what an unpacked binary does not take of tmp.
 func takeTmp(s *scan.Scanner, bytes int64) error {
 	if s.Tmp.Limit == 0 || bytes == 0 {
 		return nil
 	}
-	if s.Tmp.Limit -= bytes; s.Tmp.Limit <= 0 {
-		return configError{v1alpha1.ReasonTmpTooSmall, fmt.Errorf("--tmp-limit (spec.tmp.sizeLimit): the engine's binary alone unpacks to %d MiB", bytes>>20)}
+	if s.Tmp.Program = bytes; bytes >= s.Tmp.Limit {
+		return configError{v1alpha1.ReasonTmpTooSmall, fmt.Errorf("the engine's binary alone unpacks to %d MiB: %s", bytes>>20, s.SetBy.RaiseTmp())}
 	}
 	return nil
 }

@@ -333,7 +333,7 @@ func TestAMisbehavingQscannerIsStoppedAndExplained(t *testing.T) {
 		"it shows the token and fails": {"print-token\nexit 12\n", nil, v1alpha1.ReasonEngineFailed, "exit code 12"},
 		"it shows the token and ends":  {"print-token\n", nil, "", ""},
 		"it finds nothing":             {"no-packages\n", nil, v1alpha1.ReasonEmptyInventory, "no clean image"},
-		"the limit is below the image": {"", []string{"--tmp-limit=8Ki"}, v1alpha1.ReasonTmpTooSmall, "raise it to at least"},
+		"the limit is below the image": {"", []string{"--tmp-limit=8Ki"}, v1alpha1.ReasonTmpTooSmall, "raise spec.tmp.sizeLimit (--tmp-limit) to at least 65Mi"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()

@@ -119,6 +119,9 @@ func (f *scanFlags) scanner(c *cobra.Command) (*scan.Scanner, func(), error) {
 		log = newLog(c.ErrOrStderr())
 	}
 	scanner := &scan.Scanner{Formats: formats, Reports: reports, Timeout: f.timeout, Now: time.Now, Log: log}
+	if f.live.socket != "" {
+		scanner.SetBy = engine.ByOperator // a pod on a node
+	}
 	release, err := f.engine.configure(scanner)
 	var config configError
 	if errors.As(err, &config) {

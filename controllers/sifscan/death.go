@@ -5,6 +5,7 @@ package sifscan
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -120,11 +121,34 @@ func outOfMemory(pod *corev1.Pod) string {
 		if c.Name != scannerContainer || !ok {
 			continue
 		}
+		needed := fmt.Sprintf("the scanner needed more memory than its limit of %s", limit.String())
+		if slices.Contains(c.Args, listOnlyFlag) {
+			return needed + ", which every list of a node's containers has: let spec.target.running select fewer of them, for instance by a podSelector"
+		}
 		next := resource.NewQuantity(2*limit.Value(), resource.BinarySI)
-		return fmt.Sprintf("the scanner needed more memory than its limit of %s: raise spec.resources.limits.memory, for instance to %s",
-			limit.String(), next)
+		return fmt.Sprintf("%s: %s, for instance to %s", needed, raised(pod, "spec.resources.limits.memory", nodeMemoryFlag), next)
 	}
 	return "the node ran out of memory under the scanner: set spec.resources.requests.memory"
+}
+
+// Flags of the operator that limit scans of running containers.
+const (
+	nodeMemoryFlag = "--node-scans-memory-limit"
+	nodeTmpFlag    = "--node-scans-tmp-limit"
+)
+
+// listOnlyFlag makes a node's scanner list containers and read no image.
+const listOnlyFlag = "--list-only"
+
+// ofNode reports whether a pod is of a scan of running containers.
+func ofNode(pod *corev1.Pod) bool { return pod.Labels[v1alpha1.LabelScanNamespace] != "" }
+
+// raised says what raises a limit of a pod: of scans of running containers no field of a SIFScan does.
+func raised(pod *corev1.Pod, field, flag string) string {
+	if ofNode(pod) {
+		return "ask the operator's administrator to raise " + flag
+	}
+	return "raise " + field
 }
 
 // scannerEnd is how the scanner container ended; nil when it never ran.

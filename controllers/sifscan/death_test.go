@@ -113,6 +113,41 @@ func TestDeathOf(t *testing.T) {
 	}
 }
 
+// No field of a SIFScan limits a scan of running containers: the API refuses spec.resources and spec.tmp there.
+func TestDeathOfANodesPod(t *testing.T) {
+	pod := func(keys ...string) *podWrapper {
+		scan := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
+		return makePod(JobInputs{Scan: scan, Run: RunID(scan), Workers: 1, Config: nodeConfig()}.nodeJob(nodeWork{name: "j", node: "n1", keys: keys})).on("n1")
+	}
+	const raise = ": ask the operator's administrator to raise "
+	for name, tc := range map[string]struct {
+		pod  *podWrapper
+		want cause
+	}{
+		"out of memory: the operator's flag, and the value to try": {
+			pod(key("a")).scannerEnded(137, "OOMKilled", ""),
+			cause{v1alpha1.ReasonOOMKilled, "the scanner needed more memory than its limit of 2Gi" + raise + "--node-scans-memory-limit, for instance to 4Gi"}},
+		"out of memory for a list: nothing raises its limit": {
+			pod().scannerEnded(137, "OOMKilled", ""),
+			cause{v1alpha1.ReasonOOMKilled, "the scanner needed more memory than its limit of 256Mi, which every list of a node's containers has: let spec.target.running select fewer of them, for instance by a podSelector"}},
+		"tmp is full": {
+			pod(key("a")).failed("Evicted", `Usage of EmptyDir volume "tmp" exceeds the limit "10Gi". `),
+			cause{v1alpha1.ReasonTmpExhausted, "the scan wrote more to its tmp than the limit of 10Gi" + raise + "--node-scans-tmp-limit, for instance to 20Gi"}},
+		"the scanner's disk is full": {
+			pod(key("a")).failed("Evicted", `Container scanner exceeded its local ephemeral storage limit "12Gi". `),
+			cause{v1alpha1.ReasonTmpExhausted, "the scan pod kept more on its node's disk than the limit of 12Gi" + raise + "--node-scans-tmp-limit"}},
+		"the node's memory is short": {
+			pod(key("a")).failed("Evicted", "The node was low on resource: memory. "),
+			cause{v1alpha1.ReasonEvicted, "kubelet evicted the scan pod from node n1: The node was low on resource: memory. ; scans of running containers reserve nothing, so that they go first"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, dead := deathOf(tc.pod.obj()); !dead || got != tc.want {
+				t.Errorf("deathOf = %q, %v\nwant      %q", got, dead, tc.want)
+			}
+		})
+	}
+}
+
 func TestALivingPodIsNotDead(t *testing.T) {
 	job := makeScan().job()
 	for name, pod := range map[string]*corev1.Pod{

@@ -26,17 +26,23 @@ func evictionCause(pod *corev1.Pod, detail string) cause {
 	message := pod.Status.Message + " "
 	if m := overVolume.FindStringSubmatch(message); m != nil && m[1] == tmpVolume {
 		return cause{v1alpha1.ReasonTmpExhausted, fmt.Sprintf(
-			"the scan wrote more to its tmp than the limit of %s: raise spec.tmp.sizeLimit%s", printable(m[2], maxWord), twice(m[2]))}
+			"the scan wrote more to its tmp than the limit of %s: %s%s", printable(m[2], maxWord), raised(pod, "spec.tmp.sizeLimit", nodeTmpFlag), twice(m[2]))}
 	}
 	if m := overDisk.FindStringSubmatch(message); m != nil {
 		limit := m[1] + m[2]
+		advice := raised(pod, "spec.tmp.sizeLimit", nodeTmpFlag)
+		if !ofNode(pod) {
+			advice += fmt.Sprintf(", and spec.resources.limits.ephemeral-storage%s where it is set", twice(limit))
+		}
 		return cause{v1alpha1.ReasonTmpExhausted, fmt.Sprintf(
-			"the scan pod kept more on its node's disk than the limit of %s: raise spec.tmp.sizeLimit, and spec.resources.limits.ephemeral-storage%s where it is set",
-			printable(limit, maxWord), twice(limit))}
+			"the scan pod kept more on its node's disk than the limit of %s: %s", printable(limit, maxWord), advice)}
 	}
 	advice := ""
 	if m := lowResource.FindStringSubmatch(message); m != nil && (m[1] == "memory" || m[1] == "ephemeral-storage") {
 		advice = fmt.Sprintf("; pods that use more than they ask for go first: raise spec.resources.requests.%s, or use other nodes", m[1])
+		if ofNode(pod) {
+			advice = "; scans of running containers reserve nothing, so that they go first"
+		}
 	}
 	return cause{v1alpha1.ReasonEvicted, fmt.Sprintf("kubelet evicted the scan pod from node %s: %s%s", pod.Spec.NodeName, detail, advice)}
 }

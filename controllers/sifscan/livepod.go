@@ -251,7 +251,7 @@ func (in JobInputs) running(w nodeWork) []string {
 	t := in.Scan.Spec.Target.Running
 	var args []string
 	if len(w.keys) == 0 {
-		args = append(args, "--list-only")
+		args = append(args, listOnlyFlag)
 	}
 	if t.PID != 0 {
 		args = append(args, "--pid="+strconv.Itoa(int(t.PID)))

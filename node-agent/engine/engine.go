@@ -108,6 +108,8 @@ type Budget struct {
 	Memory int64
 	// CPUs is the number of processors it may use at a time; 0: all.
 	CPUs int
+	// SetBy is who set Tmp and Memory.
+	SetBy Setter
 }
 
 // Wants tells whether the target asks for a document of format f.

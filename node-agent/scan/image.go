@@ -42,6 +42,8 @@ type Scanner struct {
 	Reports []report.Format
 	// Tmp is needed by engines that are executed, and for images in registries.
 	Tmp Tmp
+	// SetBy is who set Tmp, and the memory that the scanner may take.
+	SetBy engine.Setter
 	// Registry is where images come from that are named by reference.
 	Registry *registry.Client
 	// Policy that images are judged by; nil: none.

@@ -21,10 +21,14 @@ import (
 func (s *Scanner) copied(ctx context.Context, as *opened) (release func(), err error) {
 	work, release, err := s.workspace()
 	if err != nil {
-		return nil, &rootfs.Error{Reason: rootfs.ReasonTmpTooSmall, Message: "there is no room to copy a container's files: set --tmp-dir; " + err.Error()}
+		return nil, &rootfs.Error{Reason: rootfs.ReasonTmpTooSmall, Message: "there is no place to copy a container's files to (--tmp-dir): " + err.Error()}
 	}
 	dir := filepath.Join(work, "rootfs")
-	spent, err := copyTree(ctx, as.Image, dir, s.Tmp.Limit)
+	spent, err := copyTree(ctx, as.Image, dir, s.Tmp.room())
+	if errors.Is(err, errNoRoom) {
+		err = &rootfs.Error{Reason: rootfs.ReasonTmpTooSmall, Message: fmt.Sprintf(
+			"the container's files do not fit into %s: %s", mebibytes(s.Tmp.room()), s.SetBy.RaiseTmp())}
+	}
 	if err != nil {
 		release()
 		return nil, err
@@ -59,7 +63,7 @@ func copyTree(ctx context.Context, img *rootfs.Image, dir string, limit int64) (
 		}
 		const block = 4096
 		if spent += block; limit > 0 && spent > limit {
-			return tooLarge(limit)
+			return errNoRoom
 		}
 		n, err := copyEntry(ctx, fsys, to, name, e, limit-spent, limit > 0)
 		spent += n
@@ -68,9 +72,7 @@ func copyTree(ctx context.Context, img *rootfs.Image, dir string, limit int64) (
 	return spent, err
 }
 
-func tooLarge(limit int64) error {
-	return &rootfs.Error{Reason: rootfs.ReasonTmpTooSmall, Message: fmt.Sprintf("the container's files do not fit into %dMi: raise --tmp-limit", limit>>20)}
-}
+var errNoRoom = errors.New("the container's files are larger than may be written")
 
 // copyEntry copies one file of at most room bytes, where that is bounded.
 func copyEntry(ctx context.Context, fsys rootfs.FS, to *os.Root, name string, e fs.DirEntry, room int64, bounded bool) (int64, error) {
@@ -108,7 +110,7 @@ func copyEntry(ctx context.Context, fsys rootfs.FS, to *os.Root, name string, e 
 	case ctx.Err() != nil:
 		return n, context.Cause(ctx)
 	case bounded && n > room:
-		return n, tooLarge(room)
+		return n, errNoRoom
 	case errors.Is(err, syscall.ENOSPC):
 		return n, &rootfs.Error{Reason: rootfs.ReasonTmpExhausted, Message: "the disk became full while a container's files were copied"}
 	}

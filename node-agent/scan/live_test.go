@@ -341,12 +341,13 @@ func TestAnEngineThatNeedsADirectoryGetsACopyAndNeverTheContainersRoot(t *testin
 	for limit, reason := range map[int64]string{64 << 20: "", 8 << 10: rootfs.ReasonTmpTooSmall} {
 		tmp, e := t.TempDir(), &external{Engine: inner}
 		scanner := newScanner(t)
-		scanner.Engine, scanner.Tmp = e, scan.Tmp{Dir: tmp, Limit: limit}
+		scanner.Engine, scanner.Tmp, scanner.SetBy = e, scan.Tmp{Dir: tmp, Limit: limit}, engine.ByOperator
 		m := newMachine(t).runs("c1", box, func(c *opener.Container) { c.Source = process.FromDirectory }).
 			fails("c1", opener.TheImage, opener.Missing).gives("c1", opener.TheRoot, box)
 		to, _ := m.scan(scanner, nil)
-		if got := to.results[box].Report.Outcome.Reason; got != reason {
-			t.Errorf("limit %d: %q", limit, got)
+		got := to.results[box].Report.Outcome
+		if got.Reason != reason || reason != "" && !strings.HasSuffix(got.Message, "raise --node-scans-tmp-limit") {
+			t.Errorf("limit %d: %+v", limit, got)
 		}
 		if reason == "" && (!strings.HasPrefix(e.directory, tmp) || len(e.files) < 5) {
 			t.Errorf("the engine read %q and saw %v", e.directory, e.files)

@@ -62,7 +62,7 @@ func (t *registryImage) scan(ctx context.Context, s *Scanner, r *Result) error {
 	}
 	defer release()
 	dir := filepath.Join(work, "rootfs")
-	spent, err := image.Unpack(ctx, dir, s.Tmp.Limit)
+	spent, err := image.Unpack(ctx, dir, s.Tmp.room())
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func (e *Engine) Scan(ctx context.Context, t engine.Target) (*engine.Result, err
 		return nil, err
 	}
 	if out.ExitCode != 0 {
-		return nil, failure(out)
+		return nil, failure(out, t.Budget.SetBy)
 	}
 	return e.read(t, file)
 }
@@ -212,7 +212,7 @@ func timeLeft(ctx context.Context) time.Duration {
 }
 
 // failure explains an exit code, of which trivy has one: what it said last is all there is to tell them apart.
-func failure(out execution.Outcome) error {
+func failure(out execution.Outcome, setBy engine.Setter) error {
 	message := "trivy failed"
 	line, crashed := out.Said()
 	if crashed {
@@ -223,7 +223,7 @@ func failure(out execution.Outcome) error {
 	}
 	if strings.Contains(line, "Java DB") {
 		message = "the image holds Java archives, of which trivy reads none without its Java database: put java-db/, as " +
-			"'trivy image --download-java-db-only' makes it, beside db/ into the cache directory (--db, spec.scanner.trivy.database)"
+			"'trivy image --download-java-db-only' makes it, beside db/ into the cache directory (" + setBy.TrivyDatabase() + ")"
 	}
 	return &engine.Error{Reason: v1alpha1.ReasonEngineFailed, Message: message, ExitCode: out.ExitCode}
 }
