@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,7 +67,7 @@ func (l *liveFlags) check(args []string, targetsFile, kind string) error {
 	case l.pid < 0:
 		return usageError{fmt.Errorf("--pid %d: use the number of a process", l.pid)}
 	}
-	if _, err := globPattern(l.imagePattern); err != nil {
+	if _, err := v1alpha1.ParseImagePattern(l.imagePattern); err != nil {
 		return usageError{fmt.Errorf("--image-pattern %q: %w", l.imagePattern, err)}
 	}
 	return nil
@@ -136,7 +135,7 @@ func whole(l *scan.Live) error {
 
 // choose keeps the containers that all flags agree on. The one that this very process runs in matches no pattern.
 func (l *liveFlags) choose(all []opener.Container) []opener.Container {
-	pattern, err := globPattern(l.imagePattern)
+	pattern, err := v1alpha1.ParseImagePattern(l.imagePattern)
 	if err != nil {
 		return nil // refused by check
 	}
@@ -176,45 +175,6 @@ func processRoot(t targetlist.Target) error {
 		return usageError{fmt.Errorf("%s leads into a running process: use --pid %s, which reads the image that it runs and nothing that is mounted into it", printable.Escape(path), m[1])}
 	}
 	return nil
-}
-
-// globPattern makes a pattern of a glob in which * also means /: an image is known by a part of its path. A pattern
-// without a * at its ends matches a whole path.
-func globPattern(glob string) (*regexp.Regexp, error) {
-	const most = 1024
-	if len(glob) > most {
-		return nil, fmt.Errorf("it is longer than %d bytes", most)
-	}
-	var b strings.Builder
-	b.WriteString(`(?s)\A`)
-	for i := 0; i < len(glob); i++ {
-		switch c := glob[i]; c {
-		case '*':
-			b.WriteString(`.*`)
-		case '?':
-			b.WriteByte('.')
-		case '[':
-			end := strings.IndexByte(glob[i:], ']')
-			if end < 2 {
-				return nil, errors.New("a [ has no ]")
-			}
-			class := glob[i+1 : i+end]
-			negated := ""
-			if class[0] == '!' || class[0] == '^' {
-				negated, class = "^", class[1:]
-			}
-			b.WriteString("[" + negated + strings.ReplaceAll(regexp.QuoteMeta(class), `\-`, "-") + "]")
-			i += end
-		default:
-			b.WriteString(regexp.QuoteMeta(string(c)))
-		}
-	}
-	b.WriteString(`\z`)
-	pattern, err := regexp.Compile(b.String())
-	if err != nil {
-		return nil, errors.New("it is no pattern: use *, ? and [a-z]")
-	}
-	return pattern, nil
 }
 
 // scanLive scans the images of running containers into folders.

@@ -273,27 +273,6 @@ func TestAListThatLeavesContainersOutIsNoList(t *testing.T) {
 	}
 }
 
-func TestPatternsOfImages(t *testing.T) {
-	for _, c := range []struct {
-		glob, path string
-		want       bool
-	}{
-		{"*pytorch*", "/shared/pytorch-2.sif", true}, {"*.sif", "/a/b.sif", true}, {"pytorch", "/shared/pytorch", false}, {"/a/?.sif", "/a/b.sif", true},
-		{"/a/[a-c].sif", "/a/b.sif", true}, {"/a/[!a-c].sif", "/a/b.sif", false}, {"*", "", true}, {"/a.sif", "/aXsif", false}, {"*(x)*", "/a(x)b", true},
-		{`*\x1b*`, `/a\x1b`, true},
-	} {
-		p, err := globPattern(c.glob)
-		if err != nil || p.MatchString(c.path) != c.want {
-			t.Errorf("%q on %q: %v, %v", c.glob, c.path, !c.want, err)
-		}
-	}
-	for _, bad := range []string{"[", "[]", "a[b", "[z-a]", strings.Repeat("x", 2000)} {
-		if _, err := globPattern(bad); err == nil {
-			t.Errorf("%.20q is taken", bad)
-		}
-	}
-}
-
 func TestAgesAndJobsAreShownShort(t *testing.T) {
 	var out bytes.Buffer
 	now := time.Unix(10_000, 0)

@@ -78,6 +78,10 @@ func (r *Reconciler) checkLive(scan *v1alpha1.SIFScan) error {
 	if err := r.Config.checkNodeEngine(scan); err != nil {
 		return err
 	}
+	pattern := scan.Spec.Target.Running.ImagePattern
+	if _, err := v1alpha1.ParseImagePattern(pattern); err != nil {
+		return &hold{stalled: true, reason: v1alpha1.ReasonInvalidSpec, message: fmt.Sprintf("spec.target.running.imagePattern %q: %s", pattern, err)}
+	}
 	_, err := c.tolerations(scan.Spec.Scheduling.Tolerations)
 	return err
 }

@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,6 +133,27 @@ func TestTolerationsAreThoseThatTheAdministratorAllows(t *testing.T) {
 	for _, wrong := range []string{":NoExecute", "a:Never", "a b/c/d", "=x"} {
 		if list, err := ParseTolerations(wrong); err == nil {
 			t.Errorf("%q is read as %v", wrong, list)
+		}
+	}
+}
+
+// Who writes it is told before a pod goes to any node, where the same words would end each of them.
+func TestAPatternThatIsNoneIsRefusedBeforeAnyNodeIsAsked(t *testing.T) {
+	r := &Reconciler{Config: nodeConfig()}
+	for pattern, want := range map[string]string{
+		"":             "",
+		"*pytorch*":    "",
+		"*[0-9].sif":   "",
+		"[a":           `spec.target.running.imagePattern "[a": a [ has no ]: close it`,
+		"/a/[z-a].sif": `spec.target.running.imagePattern "/a/[z-a].sif": what is between [ and ] is no set of characters`,
+	} {
+		err := r.checkLive(makeLive(v1alpha1.RunningTarget{NodeName: "n1", ImagePattern: pattern}).obj())
+		var h *hold
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%q: %v", pattern, err)
+		case want != "" && (!errors.As(err, &h) || h.reason != v1alpha1.ReasonInvalidSpec || !h.stalled || !strings.HasPrefix(h.message, want)):
+			t.Errorf("%q: %v, want %q", pattern, err, want)
 		}
 	}
 }
