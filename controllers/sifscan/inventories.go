@@ -25,6 +25,13 @@ func inventoryMetadataList() *metav1.PartialObjectMetadataList {
 	return list
 }
 
+func inventoryList() *v1alpha1.ScanInventoryList { return &v1alpha1.ScanInventoryList{} }
+
+// ofRun selects what carries the run of a SIFScan.
+func ofRun(p *pass) client.MatchingLabels {
+	return client.MatchingLabels{v1alpha1.LabelScanUID: string(p.scan.UID), v1alpha1.LabelRun: p.run}
+}
+
 // removeOldInventories deletes the inventories of earlier runs once a newer one is finished.
 // Until then they are the last complete answer.
 func (r *Reconciler) removeOldInventories(ctx context.Context, p *pass) error {

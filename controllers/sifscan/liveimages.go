@@ -6,7 +6,6 @@ package sifscan
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -114,18 +113,11 @@ func wasRead(outcome v1alpha1.EntryOutcome) bool {
 	return outcome == v1alpha1.EntryScanned || outcome == v1alpha1.EntryUnchanged
 }
 
-// eachNodeInventory calls fn with every ScanInventory of a run, and the worker whose it is. They are read
-// past the cache: they grow with what runs.
-func (r *Reconciler) eachNodeInventory(ctx context.Context, p *pass, fn func(int32, *v1alpha1.ScanInventory) error) error {
+// eachNodeInventory calls fn with every ScanInventory of a run, or with those that are selected, and the worker whose it
+// is. They are read past the cache: they grow with what runs.
+func (r *Reconciler) eachNodeInventory(ctx context.Context, p *pass, fn func(int32, *v1alpha1.ScanInventory) error, only ...client.ListOption) error {
 	base := JobName(p.scan.Name, p.run)
-	for next := ""; ; {
-		page := &v1alpha1.ScanInventoryList{}
-		err := r.Live.List(ctx, page, client.InNamespace(p.scan.Namespace),
-			client.MatchingLabels{v1alpha1.LabelScanUID: string(p.scan.UID), v1alpha1.LabelRun: p.run},
-			client.Limit(nodeInventoryPage), client.Continue(next))
-		if err != nil {
-			return fmt.Errorf("list ScanInventories of run %s: %w", p.run, err)
-		}
+	return eachPage(ctx, r.Live, "ScanInventories of run "+p.run, nodeInventoryPage, inventoryList, func(page *v1alpha1.ScanInventoryList) error {
 		for i := range page.Items {
 			if worker, _, ok := parseInventoryName(base, page.Items[i].Name); ok {
 				if err := fn(worker, &page.Items[i]); err != nil {
@@ -133,10 +125,8 @@ func (r *Reconciler) eachNodeInventory(ctx context.Context, p *pass, fn func(int
 				}
 			}
 		}
-		if next = page.Continue; next == "" {
-			return nil
-		}
-	}
+		return nil
+	}, append(only, client.InNamespace(p.scan.Namespace), ofRun(p))...)
 }
 
 // readingPlan is the work of phase two as it stands.

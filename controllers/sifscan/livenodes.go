@@ -78,18 +78,12 @@ func (r *Reconciler) nodesOfPods(ctx context.Context, scan *v1alpha1.SIFScan) ([
 
 // eachPod calls fn with pods of others, which are in no cache.
 func (r *Reconciler) eachPod(ctx context.Context, fn func(*corev1.Pod), opts ...client.ListOption) error {
-	for next := ""; ; {
-		page := &corev1.PodList{}
-		if err := r.Live.List(ctx, page, append(slices.Clone(opts), client.Limit(podPage), client.Continue(next))...); err != nil {
-			return fmt.Errorf("list pods: %w", err)
-		}
+	return eachPage(ctx, r.Live, "pods", podPage, func() *corev1.PodList { return &corev1.PodList{} }, func(page *corev1.PodList) error {
 		for i := range page.Items {
 			fn(&page.Items[i])
 		}
-		if next = page.Continue; next == "" {
-			return nil
-		}
-	}
+		return nil
+	}, opts...)
 }
 
 // objection says why no pod is sent to a node; wait where it may be a matter of seconds.

@@ -84,14 +84,8 @@ func (r *Reconciler) patchInventory(ctx context.Context, before, after *v1alpha1
 // placePods names the pods that a node's containers run in, of which the agent knows the UIDs only, in
 // every chunk; first is the first of them and is not written here.
 func (r *Reconciler) placePods(ctx context.Context, p *pass, n *nodeState, first *v1alpha1.ScanInventory) error {
-	chunks := &v1alpha1.ScanInventoryList{}
-	err := r.Live.List(ctx, chunks, client.InNamespace(p.scan.Namespace), client.MatchingLabels{
-		v1alpha1.LabelScanUID: string(p.scan.UID), v1alpha1.LabelRun: p.run, v1alpha1.LabelWorker: strconv.Itoa(int(n.worker))})
-	if err != nil {
-		return fmt.Errorf("list ScanInventories of node %s: %w", n.Name, err)
-	}
 	var pods map[string]*corev1.Pod
-	place := func(inventory *v1alpha1.ScanInventory) error {
+	place := func(inventory *v1alpha1.ScanInventory) (err error) {
 		if !inPods(inventory) {
 			return nil
 		}
@@ -106,20 +100,16 @@ func (r *Reconciler) placePods(ctx context.Context, p *pass, n *nodeState, first
 	if err := place(first); err != nil {
 		return err
 	}
-	for i := range chunks.Items {
-		chunk := &chunks.Items[i]
-		if chunk.Name == first.Name {
-			continue
+	return r.eachNodeInventory(ctx, p, func(_ int32, chunk *v1alpha1.ScanInventory) error {
+		if chunk.Name == first.Name || !inPods(chunk) {
+			return nil
 		}
 		before := chunk.DeepCopy()
 		if err := place(chunk); err != nil {
 			return err
 		}
-		if err := r.patchInventory(ctx, before, chunk); err != nil {
-			return err
-		}
-	}
-	return nil
+		return r.patchInventory(ctx, before, chunk)
+	}, client.MatchingLabels{v1alpha1.LabelWorker: strconv.Itoa(int(n.worker))})
 }
 
 func inPods(inventory *v1alpha1.ScanInventory) bool {

@@ -105,17 +105,16 @@ func (r *Reconciler) nodeSets(ctx context.Context) (map[types.NamespacedName]typ
 		return nil, fmt.Errorf("find the version of %s: %w", slinkyNodeSets, err)
 	}
 	sets := map[types.NamespacedName]types.UID{}
-	for next := ""; ; {
-		page := &metav1.PartialObjectMetadataList{}
-		page.SetGroupVersionKind(kind.GroupVersionKind.GroupVersion().WithKind(kind.GroupVersionKind.Kind + "List"))
-		if err := r.Live.List(ctx, page, client.Limit(podPage), client.Continue(next)); err != nil {
-			return nil, fmt.Errorf("list NodeSets, which say whose slurmd pods are: %w", err)
-		}
+	empty := func() *metav1.PartialObjectMetadataList {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(kind.GroupVersionKind.GroupVersion().WithKind(kind.GroupVersionKind.Kind + "List"))
+		return list
+	}
+	err = eachPage(ctx, r.Live, "NodeSets, which say whose slurmd pods are", podPage, empty, func(page *metav1.PartialObjectMetadataList) error {
 		for i := range page.Items {
 			sets[client.ObjectKeyFromObject(&page.Items[i])] = page.Items[i].UID
 		}
-		if next = page.Continue; next == "" {
-			return sets, nil
-		}
-	}
+		return nil
+	})
+	return sets, err
 }

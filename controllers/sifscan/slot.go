@@ -67,23 +67,16 @@ func (r *Reconciler) countLive(ctx context.Context) error {
 	if r.slots.counted {
 		return nil
 	}
-	for next := ""; ; {
-		page := &batchv1.JobList{}
-		err := r.Live.List(ctx, page, client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
-			client.Limit(jobPage), client.Continue(next))
-		if err != nil {
-			return fmt.Errorf("count the Jobs at work: %w", err)
-		}
+	err := eachPage(ctx, r.Live, "the Jobs at work", jobPage, func() *batchv1.JobList { return &batchv1.JobList{} }, func(page *batchv1.JobList) error {
 		for i := range page.Items {
 			if err := r.countJob(ctx, &page.Items[i]); err != nil {
 				return err
 			}
 		}
-		if next = page.Continue; next == "" {
-			r.slots.counted = true
-			return nil
-		}
-	}
+		return nil
+	}, client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})
+	r.slots.counted = err == nil
+	return err
 }
 
 // countJob counts the scan of a Job that is at work.
@@ -134,6 +127,7 @@ func (r *Reconciler) settleSlot(p *pass, queued bool) {
 // brings it here again.
 func (r *Reconciler) releaseDeleted(ctx context.Context, scan types.NamespacedName) error {
 	r.slots.gone(scan)
+	r.vigils.end(scan)
 	uid, has := r.slots.of(scan)
 	if !has {
 		return nil

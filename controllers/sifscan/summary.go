@@ -5,7 +5,6 @@ package sifscan
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -93,23 +92,23 @@ func (s *summing) missing() int { return len(s.covered) - s.found }
 func (r *Reconciler) eachReport(ctx context.Context, scan *v1alpha1.SIFScan, fn func(*metav1.PartialObjectMetadata)) error {
 	s := resolve(&scan.Spec)
 	for _, selector := range s.reportSelectors() {
-		for next := ""; ; {
-			page := &metav1.PartialObjectMetadataList{}
-			page.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
-			err := r.Live.List(ctx, page, client.InNamespace(scan.Namespace),
-				client.MatchingLabelsSelector{Selector: selector}, client.Limit(reportPage), client.Continue(next))
-			if err != nil {
-				return fmt.Errorf("list ScanReports with %s: %w", selector, err)
-			}
+		err := eachPage(ctx, r.Live, "ScanReports with "+selector.String(), reportPage, reportMetadataList, func(page *metav1.PartialObjectMetadataList) error {
 			for i := range page.Items {
 				fn(&page.Items[i])
 			}
-			if next = page.Continue; next == "" {
-				break
-			}
+			return nil
+		}, client.InNamespace(scan.Namespace), client.MatchingLabelsSelector{Selector: selector})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func reportMetadataList() *metav1.PartialObjectMetadataList {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
+	return list
 }
 
 // reportSelectors select the reports of the claims that are scanned, and those of what is on no

@@ -65,31 +65,23 @@ func (r *Reconciler) nothingYet(ctx context.Context, p *pass) (bool, error) {
 	if _, over := endOf(p.current); over || p.scan.Status.Inventories > 0 || p.overdue() {
 		return false, nil
 	}
-	list := inventoryMetadataList()
-	err := r.Client.List(ctx, list, append(ofScan(p.scan.Namespace, p.scan.UID), client.HasLabels{v1alpha1.LabelWorker})...)
-	if err != nil {
-		return false, fmt.Errorf("list ScanInventories: %w", err)
-	}
-	return !slices.ContainsFunc(list.Items, func(i metav1.PartialObjectMetadata) bool { return i.Labels[v1alpha1.LabelRun] == p.run }), nil
+	seen, err := r.inventoriesSeen(ctx, p)
+	return err == nil && !slices.ContainsFunc(seen, isOfWorker), err
+}
+
+func isOfWorker(i metav1.PartialObjectMetadata) bool {
+	_, is := i.Labels[v1alpha1.LabelWorker]
+	return is
 }
 
 // eachInventory calls fn with what the workers of the run left, but for the list that they share.
 func (r *Reconciler) eachInventory(ctx context.Context, p *pass, fn func(*v1alpha1.ScanInventory)) error {
-	for next := ""; ; {
-		page := &v1alpha1.ScanInventoryList{}
-		err := r.Live.List(ctx, page, client.InNamespace(p.scan.Namespace),
-			client.MatchingLabels{v1alpha1.LabelScanUID: string(p.scan.UID), v1alpha1.LabelRun: p.run},
-			client.HasLabels{v1alpha1.LabelWorker}, client.Limit(inventoryPage), client.Continue(next))
-		if err != nil {
-			return fmt.Errorf("list ScanInventories of run %s: %w", p.run, err)
-		}
+	return eachPage(ctx, r.Live, "ScanInventories of run "+p.run, inventoryPage, inventoryList, func(page *v1alpha1.ScanInventoryList) error {
 		for i := range page.Items {
 			fn(&page.Items[i])
 		}
-		if next = page.Continue; next == "" {
-			return nil
-		}
-	}
+		return nil
+	}, client.InNamespace(p.scan.Namespace), ofRun(p), client.HasLabels{v1alpha1.LabelWorker})
 }
 
 // add counts one chunk. A ScanInventory under another name is not the reporter's.
