@@ -95,6 +95,10 @@ none, 2 usage, 3 all were scanned and a policy denies one (--mode evaluate-polic
 	return c
 }
 
+// settle is longer than the pauses of whoever copies an image: Linux, also as an NFS client, writes out at least every five seconds
+// (vm.dirty_writeback_centisecs). On a command line, somebody waits and can ask again.
+const settle = 10 * time.Second
+
 // scanner makes the scanner that the flags ask for, and the function that releases what it holds.
 func (f *scanFlags) scanner(c *cobra.Command) (*scan.Scanner, func(), error) {
 	var formats []engine.Format
@@ -114,11 +118,10 @@ func (f *scanFlags) scanner(c *cobra.Command) (*scan.Scanner, func(), error) {
 		}
 		reports = append(reports, format)
 	}
-	log := logr.Discard()
+	scanner := &scan.Scanner{Formats: formats, Reports: reports, Timeout: f.timeout, Now: time.Now, Log: logr.Discard()}
 	if f.pod.resultsDir != "" {
-		log = newLog(c.ErrOrStderr())
+		scanner.Log, scanner.Settle = newLog(c.ErrOrStderr()), settle
 	}
-	scanner := &scan.Scanner{Formats: formats, Reports: reports, Timeout: f.timeout, Now: time.Now, Log: log}
 	if f.live.socket != "" {
 		scanner.SetBy = engine.ByOperator // a pod on a node
 	}

@@ -50,6 +50,9 @@ type Scanner struct {
 	Policy *v1alpha1.Policy
 	// Timeout of one image. Zero: none.
 	Timeout time.Duration
+	// Settle is how long nobody must have written an image before a defect of it is believed: until then it has another turn at
+	// the end of the run, and is Changing if it was written since. Zero: every defect is believed at once.
+	Settle time.Duration
 	// Now is the clock.
 	Now func() time.Time
 	Log logr.Logger
@@ -61,6 +64,8 @@ type Result struct {
 	Outcome   v1alpha1.EntryOutcome
 	Report    v1alpha1.Report
 	Documents map[string][]byte
+	// Unchanged names the documents of the last scan that stay as they are.
+	Unchanged []string
 	// Counted is what all findings come to, listed or not; nil where nothing was matched.
 	Counted *report.Counted
 	// Types are the scan types, which are part of the report's name.

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
@@ -61,6 +62,7 @@ type run struct {
 	count            map[v1alpha1.EntryOutcome]int
 	denied, unjudged int
 	live             map[string]*liveImage // by name
+	settled          time.Time             // when every image that has another turn is old enough to be believed
 }
 
 // Volume is Run for what spec names on one volume.
@@ -128,24 +130,30 @@ func (r *run) failures(ctx context.Context, failures []failure) error {
 }
 
 // targets scans the targets: first those that killed no scanner yet, so that an image that
-// kills every pod takes no other with it; images that changed while they were read once more at the end.
+// kills every pod takes no other with it; images that changed while they were read, or may have been, once more at the end.
 func (r *run) targets(ctx context.Context, targets []target) error {
 	slices.SortStableFunc(targets, func(a, b target) int {
 		return int(r.known.Attempts[a.place().Name]) - int(r.known.Attempts[b.place().Name])
 	})
-	var again []target
+	var again []lastTurn
 	for _, t := range targets {
 		result, err := r.target(ctx, t)
 		if err != nil {
 			return err
 		}
-		if result != nil && result.Outcome == v1alpha1.EntryChanging {
-			again = append(again, t)
+		if result != nil && r.again(result) {
+			again = append(again, lastTurn{t, result.Report.Target.ModTime})
 			continue
 		}
 		if err := r.deliver(ctx, result); err != nil {
 			return err
 		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	if err := r.settle(ctx); err != nil {
+		return err
 	}
 	for _, t := range again {
 		result, err := r.target(ctx, t)

@@ -138,6 +138,61 @@ func run(t *testing.T, s *shelf, scanner *scan.Scanner, known *handover.Knowledg
 	return scanner.Volume(context.Background(), root, volume.Spec{}, known, to)
 }
 
+// Between two writes of whoever copies an image it does not change while it is read, and looks cut.
+func TestAnImageThatLooksCutIsBelievedOnceNobodyWritesIt(t *testing.T) {
+	body, err := alpine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const settle = 50 * time.Millisecond
+	half, now := body[:len(body)/2], time.Now()
+	long := now.Add(-time.Hour)
+	for name, tc := range map[string]struct {
+		content []byte
+		settle  time.Duration
+		old     bool
+		then    []byte // is there at its second turn
+		want    string
+		turns   int
+	}{
+		"nobody writes it":                               {half, settle, false, nil, v1alpha1.ReasonCorruptImage, 2},
+		"nobody has written it for long":                 {half, settle, true, nil, v1alpha1.ReasonCorruptImage, 1},
+		"somebody waits for the answer":                  {half, 0, false, nil, v1alpha1.ReasonCorruptImage, 1},
+		"some of it comes":                               {half, settle, false, body[:len(body)-4096], v1alpha1.ReasonChanging, 2},
+		"some of it comes, of which nothing was there":   {nil, settle, false, half, v1alpha1.ReasonChanging, 2},
+		"all of it comes":                                {half, settle, false, body, "", 2},
+		"all of it comes, of which 100 bytes were there": {body[:100], settle, false, body, "", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, to, scanner := newShelf(t).file("a.sif", tc.content).image("b.sif"), newSink(), newScanner(t)
+			scanner.Settle, scanner.Now = tc.settle, func() time.Time { return now }
+			written := now
+			if tc.old {
+				written = long
+			}
+			if err := os.Chtimes(s.path("a.sif"), written, written); err != nil {
+				t.Fatal(err)
+			}
+			turns := 0
+			to.onBegin = func(path string) {
+				if path != "a.sif" {
+					return
+				}
+				if turns++; turns == 2 && tc.then != nil {
+					s.file("a.sif", tc.then)
+				}
+			}
+			if _, err := run(t, s, scanner, nil, to); err != nil {
+				t.Fatal(err)
+			}
+			if got := to.reasons(); got["a.sif"] != tc.want || got["b.sif"] != "" || turns != tc.turns {
+				t.Errorf("reasons %q after %d turns, want %q after %d", got, turns, tc.want, tc.turns)
+			}
+		})
+	}
+}
+
 func TestEveryTargetHasAnOutcomeWhateverItIs(t *testing.T) {
 	s := newShelf(t).image("good.sif").truncated("cut.sif").file("text.sif", []byte("hello")).file("empty.sif", nil)
 	if err := errors.Join(
