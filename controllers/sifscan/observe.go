@@ -6,6 +6,7 @@ package sifscan
 import (
 	"context"
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -71,25 +72,33 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 			return ctrl.Result{}, err
 		}
 	}
+	kept, due, out := r.keptOut(p)
+	look = sooner(look, due)
 	switch {
 	case listLost(p.current, t):
 		p.abandon(t)
 		return ctrl.Result{}, nil
+	case out:
+		return r.holdUp(ctx, p, kept, look)
 	case crew.working == 0 && len(crew.died) > 0:
 		d := crew.died[0]
 		waiting(d.reason, fmt.Sprintf("%s; a new pod goes on: %s", d.message, progressText(t))).apply(p.scan, p.now)
 		return ctrl.Result{RequeueAfter: look}, nil
 	case crew.working == 0 && len(crew.held) > 0:
-		held := crew.held[0]
-		look = sooner(look, p.wait(held.cause, held.since))
-		return ctrl.Result{RequeueAfter: look}, r.makeRoom(ctx, p)
+		return r.holdUp(ctx, p, crew.held[0].holdup, look)
 	}
-	message := "waiting for the Job's pod; if none comes, see kubectl describe job " + p.current.Name
+	message := "waiting for the Job's pod"
 	if len(p.pods) > 0 {
 		message = progressText(t) + crew.notes()
 	}
 	waiting(v1alpha1.ReasonRunning, message).apply(p.scan, p.now)
 	return ctrl.Result{RequeueAfter: look}, nil
+}
+
+// holdUp tells what keeps a run from working. For too long, it makes room for others.
+func (r *Reconciler) holdUp(ctx context.Context, p *pass, by holdup, look time.Duration) (ctrl.Result, error) {
+	look = sooner(look, p.wait(by.cause, by.since))
+	return ctrl.Result{RequeueAfter: look}, r.makeRoom(ctx, p)
 }
 
 // complete judges a run whose Job completed. Leftovers of earlier scans go first: should the

@@ -53,6 +53,7 @@ type Reconciler struct {
 	Config OperatorConfig
 
 	ledger nodeLedger
+	vigils vigils
 
 	ready sync.Once
 	slots *slots

@@ -160,6 +160,35 @@ var _ = Describe("Slots", Serial, func() {
 		theJob(stuck)
 	})
 
+	It("are given up by a scan whose pods are let into no namespace, which runs once they are", func() {
+		replaceOperator(nil, oneSlot, func(c *sifscan.OperatorConfig) { c.PendingDeadline = 15 * time.Minute })
+		refused := create(a, "refused")
+		job := theJob(refused)
+		// As the Job controller leaves a Job in a namespace whose quota allows no pod.
+		job.Status.StartTime = ptr.To(metav1.Now())
+		Expect(admin.Status().Update(ctx, job)).To(Succeed())
+		other := create(b, "other")
+		Eventually(get(other)).Should(queued)
+		Expect(get(refused)()).To(beWaiting(v1alpha1.ReasonRunning))
+
+		DeferCleanup(now.reset)
+		now.step(time.Minute)
+		poke(refused)
+		Eventually(get(refused)).Should(And(beWaiting(v1alpha1.ReasonUnschedulable), say("no pod of the scan is let into Namespace "+a), say("describe job "+job.Name)))
+		Expect(kubectl("-n", a, "get", "sscan", "refused")).To(ContainSubstring("Unschedulable"))
+		Expect(atWork(refused, other)()).To(ConsistOf(a+"/refused"), "it keeps its slot until the pending deadline")
+		now.step(15 * time.Minute)
+		poke(refused)
+		otherJob := theJob(other)
+		Eventually(get(refused)).Should(queued)
+		succeedWithFailure(other, otherJob)
+		again := theJob(refused)
+		Expect(again.UID).NotTo(Equal(job.UID))
+		startPod(again, "let-in")
+		Eventually(get(refused)).Should(beWaiting(v1alpha1.ReasonRunning))
+		succeedWithFailure(refused, again)
+	})
+
 	It("are not taken by what waits in Kueue, whose decisions are left alone", func() {
 		replaceOperator(nil, oneSlot)
 		kueue := makeScan(a, "kueue")
