@@ -64,6 +64,7 @@ func newSlurmd(with func(*fixtures.Tree), calls map[string][]string) *slurmd {
 			EnableServiceLinks:            ptr.To(false),
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			TerminationGracePeriodSeconds: ptr.To[int64](5),
+			PriorityClassName:             "system-node-critical", // kubelet evicts it from no full disk
 			Volumes: []corev1.Volume{
 				// The helpers that serve file systems, and their libraries, are the machine's.
 				hostPath("usr", "/usr"), hostPath("lib", "/usr/lib"), hostPath("lib64", "/usr/lib64"),

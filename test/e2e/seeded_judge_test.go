@@ -21,6 +21,11 @@ import (
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -32,6 +37,7 @@ func (f *field) judge() {
 	GinkgoHelper()
 	f.check("every scan ended, and says so without contradicting itself, its inventories and its reports", f.eachScan)
 	f.check("every image has one report, equal to that of an undisturbed scan", f.eachReport)
+	f.check("what only the database was another for was not opened, but where its scanner died", f.matchedAgain)
 	f.check("every document is there, and no other", f.eachDocument)
 	f.check("the ScanSchedule made what it was asked for, each once, and knows how it ended", f.eachScheduled)
 	f.removeDoomed()
@@ -53,20 +59,29 @@ func (f *field) checked() string { return strings.Join(f.checks, "\n") }
 
 func (f *field) eachScan() int {
 	GinkgoHelper()
+	last := map[int]types.UID{}
+	for _, s := range f.scans {
+		last[s.planned.Site] = s.scan.UID
+	}
 	for _, s := range f.scans {
 		Expect(get(s.scan)()).NotTo(BeNil())
-		reports := f.sites[s.planned.Site].kept()
-		if s.planned.Doomed {
-			reports = nil
+		inventories, err := inventoriesOf(s.scan)
+		Expect(err).NotTo(HaveOccurred())
+		var reports map[string]*v1alpha1.ScanReport
+		if last[s.planned.Site] == s.scan.UID && !s.planned.Doomed || s.planned.Live {
+			reports = f.grounds[s.planned.Site].kept()
 		}
-		for _, c := range faults.OfScan(s.scan, inventoriesOf(s.scan), reports) {
+		for _, c := range f.contradictions(s.scan, inventories, reports) {
 			f.complain("%s: %s", s.scan.Name, c)
 		}
 		if !faults.Final(s.scan) {
 			f.complain("%s is not over: %s", s.scan.Name, conditionsOf(s.scan))
 		}
-		if want := int32(f.images()); !s.planned.Doomed && (s.scan.Status.Targets == nil || s.scan.Status.Targets.Scanned != want) {
-			f.complain("%s: %+v, want %d scanned: %s", s.scan.Name, s.scan.Status.Targets, want, conditionsOf(s.scan))
+		if got := s.scan.Status.Targets; s.targets != nil && (got == nil || *got != *s.targets) {
+			f.complain("%s: %+v, want %+v: %s", s.scan.Name, got, *s.targets, conditionsOf(s.scan))
+		}
+		if s.planned.Live && !meta.IsStatusConditionTrue(s.scan.Status.Conditions, v1alpha1.ConditionComplete) {
+			f.complain("%s did not end well: %s", s.scan.Name, conditionsOf(s.scan))
 		}
 	}
 	if len(f.scans) != len(f.plan.Scans) {
@@ -75,23 +90,30 @@ func (f *field) eachScan() int {
 	return len(f.scans)
 }
 
-func inventoriesOf(scan *v1alpha1.SIFScan) []v1alpha1.ScanInventory {
-	GinkgoHelper()
+// inventoriesOf returns what the workers of a scan's run left.
+func inventoriesOf(scan *v1alpha1.SIFScan) ([]v1alpha1.ScanInventory, error) {
 	list := &v1alpha1.ScanInventoryList{}
-	Expect(admin.List(ctx, list, client.InNamespace(scan.Namespace), client.MatchingLabels{
-		v1alpha1.LabelScanUID: string(scan.UID), v1alpha1.LabelRun: scan.Status.RunID}, client.HasLabels{v1alpha1.LabelWorker})).To(Succeed())
-	return list.Items
+	err := admin.List(ctx, list, client.InNamespace(scan.Namespace), client.MatchingLabels{
+		v1alpha1.LabelScanUID: string(scan.UID), v1alpha1.LabelRun: scan.Status.RunID}, client.HasLabels{v1alpha1.LabelWorker})
+	return list.Items, err
+}
+
+// reportsIn returns a namespace's reports by name.
+func reportsIn(namespace string) (map[string]*v1alpha1.ScanReport, error) {
+	list := &v1alpha1.ScanReportList{}
+	err := admin.List(ctx, list, client.InNamespace(namespace))
+	all := map[string]*v1alpha1.ScanReport{}
+	for i := range list.Items {
+		all[list.Items[i].Name] = &list.Items[i]
+	}
+	return all, err
 }
 
 // kept returns the site's reports by name.
 func (s *site) kept() map[string]*v1alpha1.ScanReport {
 	GinkgoHelper()
-	list := &v1alpha1.ScanReportList{}
-	Expect(admin.List(ctx, list, client.InNamespace(s.namespace))).To(Succeed())
-	all := map[string]*v1alpha1.ScanReport{}
-	for i := range list.Items {
-		all[list.Items[i].Name] = &list.Items[i]
-	}
+	all, err := reportsIn(s.namespace)
+	Expect(err).NotTo(HaveOccurred())
 	return all
 }
 
@@ -114,23 +136,16 @@ func (f *field) byImage(s *site) map[about]*v1alpha1.ScanReport {
 
 func (f *field) eachReport() (n int) {
 	GinkgoHelper()
-	undisturbed := f.byImage(f.undisturbed)
-	engines := f.engines()
-	for i, s := range f.sites {
-		reports := f.byImage(s)
+	for i, g := range f.grounds {
+		reports := f.byImage(g.site)
 		if f.isDoomed(i) {
 			if len(reports) > 0 {
 				f.complain("%d reports are left of a claim that is gone", len(reports))
 			}
 			continue
 		}
-		want := 0
-		claim := s.getClaim()
-		for key, before := range undisturbed {
-			if key.engine != engines[i] {
-				continue
-			}
-			want++
+		want := f.wantedReports(i, reports)
+		for key, before := range want {
 			got := reports[key]
 			if got == nil {
 				f.complain("volume %d: %v has no report", i, key)
@@ -142,16 +157,74 @@ func (f *field) eachReport() (n int) {
 			for _, c := range faults.OfReport(got) {
 				f.complain("volume %d: the report of %v: %s", i, key, c)
 			}
-			if len(got.OwnerReferences) != 1 || got.OwnerReferences[0].UID != claim.UID {
-				f.complain("volume %d: the report of %v belongs to %v", i, key, got.OwnerReferences)
-			}
+			f.owned(i, key, got)
 		}
-		if len(reports) != want {
-			f.complain("volume %d has %d reports, want %d", i, len(reports), want)
+		if len(reports) != len(want) {
+			f.complain("volume %d has %d reports, want %d", i, len(reports), len(want))
 		}
 		n += len(reports)
 	}
 	return n
+}
+
+// matchedAgain complains where many images were opened that only the database was another for: one is where a scanner died
+// that had it in its hands.
+func (f *field) matchedAgain() int {
+	if 4*f.opened > f.again {
+		f.complain("of %d images that only the database was another for %d were opened", f.again, f.opened)
+	}
+	return f.again
+}
+
+// wantedReports are those of a site, as undisturbed scans of what its images hold now made them.
+func (f *field) wantedReports(site int, reports map[about]*v1alpha1.ScanReport) map[about]*v1alpha1.ScanReport {
+	GinkgoHelper()
+	g, engine := f.grounds[site], f.engines()[site]
+	if f.isLive(site) {
+		return f.byImage(f.undisturbedLive)
+	}
+	want := map[about]*v1alpha1.ScanReport{}
+	var undisturbed [databases]map[about]*v1alpha1.ScanReport
+	for i := range undisturbed {
+		undisturbed[i] = f.byImage(f.undisturbed[i])
+	}
+	for i := range faults.Images {
+		own := about{engine, mountPath + "/" + pathOf(i)}
+		like := about{engine, mountPath + "/" + pathOf(holding(g.volume.Content(i)))}
+		r := undisturbed[g.volume.Database(i)][like].DeepCopy()
+		r.Report.Target.Path = own.path
+		if got := reports[own]; g.volume.Again(i) && got != nil && got.Report.Scanner.BytesRead == 0 {
+			r.Report.Scanner.BytesRead = 0 // what is kept of it was matched
+		}
+		if g.archive != "" { // where the whole report is, too
+			whole := v1alpha1.Artifact{Name: "report.json", MediaType: "application/json"}
+			r.Report.Artifacts = append([]v1alpha1.Artifact{whole}, r.Report.Artifacts...)
+		}
+		want[own] = r
+	}
+	return want
+}
+
+// holding is an image that holds a content before anything is replaced.
+func holding(content int) (image int) {
+	for faults.FirstContent(image) != content {
+		image++
+	}
+	return image
+}
+
+// owned complains where a report of a volume is not its claim's, or one of what runs no SIFScan's.
+func (f *field) owned(site int, key about, r *v1alpha1.ScanReport) {
+	GinkgoHelper()
+	if f.isLive(site) {
+		if len(r.OwnerReferences) == 0 || slices.ContainsFunc(r.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind != "SIFScan" }) {
+			f.complain("volume %d: the report of %v belongs to %v", site, key, r.OwnerReferences)
+		}
+		return
+	}
+	if claim := f.grounds[site].getClaim(); len(r.OwnerReferences) != 1 || r.OwnerReferences[0].UID != claim.UID {
+		f.complain("volume %d: the report of %v belongs to %v", site, key, r.OwnerReferences)
+	}
 }
 
 // engines of the sites.
@@ -166,6 +239,10 @@ func (f *field) engines() map[int]string {
 	return all
 }
 
+func (f *field) isLive(site int) bool {
+	return slices.ContainsFunc(f.plan.Scans, func(s faults.Scan) bool { return s.Site == site && s.Live })
+}
+
 func (f *field) isDoomed(site int) bool {
 	return slices.ContainsFunc(f.plan.Scans, func(s faults.Scan) bool { return s.Site == site && s.Doomed })
 }
@@ -173,7 +250,10 @@ func (f *field) isDoomed(site int) bool {
 // eachDocument: reports name documents that are there and whole, and there are no others but those that the next run removes.
 func (f *field) eachDocument() (n int) {
 	GinkgoHelper()
-	for i, s := range f.sites {
+	for i, s := range f.grounds {
+		if s.archive != "" {
+			n += f.eachArchived(s)
+		}
 		list := &corev1.ConfigMapList{}
 		Expect(admin.List(ctx, list, client.InNamespace(s.namespace), client.HasLabels{v1alpha1.LabelArtifactOf})).To(Succeed())
 		there := map[string]*corev1.ConfigMap{}
@@ -182,6 +262,9 @@ func (f *field) eachDocument() (n int) {
 		}
 		for _, r := range s.kept() {
 			for _, a := range r.Report.Artifacts {
+				if s.archive != "" {
+					continue
+				}
 				n++
 				if err := whole(there[a.ConfigMap], a); err != nil {
 					f.complain("volume %d: %s of %s: %v", i, a.Name, r.Report.Target.Path, err)
@@ -197,6 +280,33 @@ func (f *field) eachDocument() (n int) {
 		for name := range there {
 			f.complain("volume %d: no report knows the documents in %s", i, name)
 		}
+	}
+	return n
+}
+
+// eachArchived: documents on a volume are there and whole, and nothing else is.
+func (f *field) eachArchived(g *ground) (n int) {
+	GinkgoHelper()
+	there := map[string]bool{}
+	Expect(filepath.WalkDir(g.archive, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			there[path] = true
+		}
+		return err
+	})).To(Succeed())
+	for _, r := range g.kept() {
+		for _, a := range r.Report.Artifacts {
+			n++
+			path := filepath.Join(g.archive, a.VolumePath)
+			text, err := os.ReadFile(path)
+			if sum := sha256.Sum256(text); err != nil || hex.EncodeToString(sum[:]) != a.SHA256 {
+				f.complain("%s of %s is not what its report says: %v", a.VolumePath, r.Report.Target.Path, err)
+			}
+			delete(there, path)
+		}
+	}
+	for path := range there {
+		f.complain("no report knows the document %s", path)
 	}
 	return n
 }
@@ -254,6 +364,31 @@ func (f *field) removeDoomed() {
 	}
 }
 
+// leftOf lists the objects of a kind that were made for the scans: by their labels, and Jobs and pods also by where they are.
+func (f *field) leftOf(list client.ObjectList) (left []string) {
+	GinkgoHelper()
+	Expect(admin.List(ctx, list)).To(Succeed())
+	scans, namespaces := map[string]bool{}, map[string]bool{}
+	for _, s := range f.scans {
+		scans[string(s.scan.UID)] = true
+		namespaces[s.scan.Namespace] = true
+	}
+	for _, s := range f.calm {
+		scans[string(s.UID)] = true
+		namespaces[s.Namespace] = true
+	}
+	Expect(meta.EachListItem(list, func(item runtime.Object) error {
+		o := item.(client.Object)
+		_, job := item.(*batchv1.Job)
+		_, pod := item.(*corev1.Pod)
+		if scans[o.GetLabels()[v1alpha1.LabelScanUID]] || (job || pod) && namespaces[o.GetNamespace()] {
+			left = append(left, fmt.Sprintf("%T %s/%s", o, o.GetNamespace(), o.GetName()))
+		}
+		return nil
+	})).To(Succeed())
+	return left
+}
+
 // podDirectory is the UID of a pod in a control group, or among kubelet's directories.
 var podDirectory = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
@@ -270,30 +405,21 @@ func (f *field) nothingLeft() int {
 	for _, what := range left {
 		f.complain("left behind: %s", what)
 	}
-	return len(f.sites)
+	return len(f.grounds)
 }
 
-// left lists Jobs and pods of the sites, and processes and directories of pods that are not there any more.
+// left lists Jobs and pods of the plan's scans, and what such scans need elsewhere, and processes and directories of pods
+// that are not there any more.
 func (f *field) left() (left []string) {
 	GinkgoHelper()
-	pods, jobs := &corev1.PodList{}, &batchv1.JobList{}
-	Expect(admin.List(ctx, jobs)).To(Succeed())
+	pods := &corev1.PodList{}
 	Expect(admin.List(ctx, pods)).To(Succeed())
-	ours := map[string]bool{f.undisturbed.namespace: true}
-	for _, s := range f.sites {
-		ours[s.namespace] = true
-	}
 	there := map[string]bool{}
-	for _, job := range jobs.Items {
-		if ours[job.Namespace] {
-			left = append(left, "Job "+job.Namespace+"/"+job.Name)
-		}
-	}
 	for _, pod := range pods.Items {
 		there[string(pod.UID)] = true
-		if ours[pod.Namespace] {
-			left = append(left, "pod "+pod.Namespace+"/"+pod.Name)
-		}
+	}
+	for _, list := range []client.ObjectList{pods, &batchv1.JobList{}, &corev1.ServiceAccountList{}, &rbacv1.RoleBindingList{}} {
+		left = append(left, f.leftOf(list)...)
 	}
 	directories, _ := filepath.Glob(clusterDir("data", "kubelet", "root", "pods", "*")) // the pattern is well-formed
 	for _, directory := range directories {

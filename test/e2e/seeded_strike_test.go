@@ -28,8 +28,17 @@ import (
 
 // victim is the scan whose pods are struck.
 type victim struct {
+	// namespace of the pods.
 	namespace string
 	uid       types.UID
+}
+
+// victimOf is a scan whose pods are where it is, or, of what runs on nodes, where all such pods are.
+func victimOf(scan *v1alpha1.SIFScan) victim {
+	if scan.Spec.Target.Running != nil {
+		return victim{namespace: nodeNamespace, uid: scan.UID}
+	}
+	return victim{namespace: scan.Namespace, uid: scan.UID}
 }
 
 // errLate: nothing was left to strike.
@@ -58,6 +67,10 @@ func (f *field) hit(atWork context.Context, v victim, fault faults.Fault) error 
 		return v.signal(atWork, reporterCommand, fault, unix.SIGKILL)
 	case faults.StopReporter:
 		return v.signal(atWork, reporterCommand, fault, unix.SIGSTOP)
+	case faults.KillOpener:
+		return v.signal(atWork, openerCommand, fault, unix.SIGKILL)
+	case faults.StopOpener:
+		return v.signal(atWork, openerCommand, fault, unix.SIGSTOP)
 	case faults.EvictPod:
 		return v.evict(atWork, fault)
 	case faults.RemoveClaim:
@@ -68,12 +81,12 @@ func (f *field) hit(atWork context.Context, v victim, fault faults.Fault) error 
 	return f.hitAll(fault)
 }
 
-// The subcommands of node-agent that scanner and reporter run.
-const scannerCommand, reporterCommand = "scan", "reporter"
+// The subcommands of node-agent that scanner, reporter and opener run.
+const scannerCommand, reporterCommand, openerCommand = "scan", "reporter", "opener"
 
 // running returns a pod of the scan in which the agent runs a subcommand, and that process. It does not wait for kubelet to
-// tell that the container runs: small scans are over by then.
-func (v victim) running(atWork context.Context, subcommand string) (pod *corev1.Pod, p process, err error) {
+// tell that the container runs: small scans are over by then. Of a node's pods it may have to be one that reads images.
+func (v victim) running(atWork context.Context, subcommand string, reading bool) (pod *corev1.Pod, p process, err error) {
 	err = until(atWork, recovery, func() error {
 		list := &corev1.PodList{}
 		err := admin.List(ctx, list, client.InNamespace(v.namespace), client.MatchingLabels{v1alpha1.LabelScanUID: string(v.uid)})
@@ -82,6 +95,9 @@ func (v victim) running(atWork context.Context, subcommand string) (pod *corev1.
 		}
 		for i := range list.Items {
 			var ok bool
+			if reading && slices.Contains(list.Items[i].Spec.Containers[0].Args, "--list-only") {
+				continue
+			}
 			if p, ok = agentOf(list.Items[i].UID, subcommand); ok {
 				pod = &list.Items[i]
 				return nil
@@ -114,7 +130,7 @@ func agentOf(pod types.UID, subcommand string) (process, bool) {
 
 // signal ends or stops the process of a subcommand, and has it go on where it was stopped.
 func (v victim) signal(atWork context.Context, subcommand string, fault faults.Fault, signal unix.Signal) error {
-	_, p, err := v.running(atWork, subcommand)
+	_, p, err := v.running(atWork, subcommand, fault.Reading)
 	if err != nil {
 		return err
 	}
@@ -139,7 +155,7 @@ func (v victim) signal(atWork context.Context, subcommand string, fault faults.F
 
 // evict asks for the eviction of a pod, as kubectl drain does.
 func (v victim) evict(atWork context.Context, fault faults.Fault) error {
-	pod, _, err := v.running(atWork, scannerCommand)
+	pod, _, err := v.running(atWork, scannerCommand, fault.Reading)
 	if err != nil {
 		return err
 	}
@@ -162,15 +178,15 @@ func (f *field) hitAll(fault faults.Fault) error {
 	pause(ctx, fault.After)
 	f.shared.Lock()
 	defer f.shared.Unlock()
-	return errors.Join(breakShared(fault), until(ctx, recovery, works))
+	return errors.Join(f.breakShared(fault), until(ctx, recovery, works))
 }
 
-func breakShared(fault faults.Fault) error {
+func (f *field) breakShared(fault faults.Fault) error {
 	switch fault.Kind {
 	case faults.KillOperator:
-		return signalOperator(unix.SIGKILL, 0)
+		return f.hitOperator(unix.SIGKILL, 0)
 	case faults.StopOperator:
-		return signalOperator(unix.SIGSTOP, fault.For)
+		return f.hitOperator(unix.SIGSTOP, fault.For)
 	case faults.KillAPIServer:
 		return away("kube-apiserver", "kill", "start", fault.For)
 	case faults.StopAPIServer:
@@ -192,89 +208,6 @@ func away(component, take, giveBack string, during time.Duration) error {
 	err := tryCluster(take, component)
 	time.Sleep(during)
 	return errors.Join(err, tryCluster(giveBack, component))
-}
-
-// operatorPod returns the operator's pod, if there is just one.
-func operatorPod() (*corev1.Pod, error) {
-	pods := &corev1.PodList{}
-	err := admin.List(ctx, pods, client.InNamespace("sifscan-system"), client.MatchingLabels{"app.kubernetes.io/component": "manager"})
-	if err != nil {
-		return nil, err
-	}
-	if len(pods.Items) != 1 {
-		return nil, fmt.Errorf("the operator has %d pods", len(pods.Items))
-	}
-	return &pods.Items[0], nil
-}
-
-func signalOperator(signal unix.Signal, during time.Duration) error {
-	var target *os.Process
-	err := until(ctx, recovery, func() error {
-		pod, err := operatorPod()
-		if err != nil {
-			return err
-		}
-		p, ok := processOf(pod, "manager")
-		if !ok {
-			return errors.New("the operator does not run")
-		}
-		target, err = os.FindProcess(p.pid)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer target.Release() //nolint:errcheck // closes a descriptor
-	if err := target.Signal(signal); err != nil {
-		return err
-	}
-	time.Sleep(during)
-	_ = target.Signal(unix.SIGCONT) // of one that was killed there is nothing left
-	return nil
-}
-
-// works reports what does not work yet after a fault. What the API server tells of a process may be old: it must be there.
-func works() error {
-	nodes := &corev1.NodeList{}
-	if err := admin.List(ctx, nodes); err != nil {
-		return err
-	}
-	for _, n := range nodes.Items {
-		for _, c := range n.Status.Conditions {
-			if (c.Status == corev1.ConditionTrue) != (c.Type == corev1.NodeReady) {
-				return fmt.Errorf("node %s: %s is %s: %s", n.Name, c.Type, c.Status, c.Message)
-			}
-		}
-	}
-	pod, err := operatorPod()
-	if err != nil {
-		return err
-	}
-	p, runs := processOf(pod, "manager")
-	if !runs || !p.alive() || !pod.Status.ContainerStatuses[0].Ready {
-		return fmt.Errorf("the operator is %s and not ready", pod.Status.Phase)
-	}
-	return nil
-}
-
-// replaceOperator gives the operator another pod, as long as the plan is carried out, whenever kubelet would let it wait up to five
-// minutes because it died several times: how long kubelet waits is not what is tested. An evicted one leaves a pod behind.
-func replaceOperator(during context.Context) {
-	for pause(during, 2*time.Second) {
-		pods := &corev1.PodList{}
-		if admin.List(during, pods, client.InNamespace("sifscan-system")) != nil {
-			continue // without an API server
-		}
-		for i := range pods.Items {
-			pod := &pods.Items[i]
-			waits := slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
-				return s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
-			})
-			if waits || pod.Status.Phase == corev1.PodFailed {
-				_ = admin.Delete(during, pod, client.GracePeriodSeconds(0)) // or the next time
-			}
-		}
-	}
 }
 
 // clusterDir is where the cluster keeps its own, among it the disk that kubelet and pods write to (hack/cluster).

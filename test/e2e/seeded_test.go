@@ -5,26 +5,24 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
-	"github.com/sifscan/sifscan-operator/node-agent/engine/native/osvdb"
 	"github.com/sifscan/sifscan-operator/test/faults"
 )
 
@@ -37,21 +35,19 @@ const (
 	nativeCPU, executedCPU = "100m", "300m"
 )
 
-// volumeImages are what every volume holds that keeps its claim.
-var volumeImages = map[image][]string{
-	alpine:     {"a0.sif", "a1.sif", "a2.sif", "a3.sif", "a4.sif", "a5.sif", "a6.sif", "a7.sif"},
-	debian:     {"d0.sif", "d1.sif"},
-	"well.sif": {"w0.sif", "w1.sif"},
-}
-
 var _ = Describe("Scans over which a seed breaks things", Label("faults"), Serial, func() {
 	It("find what undisturbed ones find, say so without contradiction, and leave nothing behind", func() {
 		plan := faults.New(numberOf(seedVariable, 1), int(numberOf(scansVariable, shortScans)))
+		withReplicas()
 		f := newField(plan)
+		Eventually(works).WithTimeout(recovery).Should(Succeed())
 		f.run()
+		By("judging what is left")
 		f.judge()
 		AddReportEntry("Faults", f.tally.Table(plan)+f.checked(), ReportEntryVisibilityAlways)
-		Expect(f.complaints).To(BeEmpty())
+		if len(f.complaints) > 0 {
+			Fail(strings.Join(f.complaints, "\n"))
+		}
 		struck, late := f.tally.Total()
 		Expect(struck).To(BeNumerically(">", 2*late), "most scans were over before anything struck")
 	})
@@ -69,102 +65,6 @@ func numberOf(variable string, unset uint64) uint64 {
 	return n
 }
 
-// field is where a plan is carried out.
-type field struct {
-	plan  faults.Plan
-	tally faults.Tally
-	// sites by their number in the plan, and one where nothing is broken.
-	sites       []*site
-	undisturbed *site
-	// schedule, what it was asked for, and what it made.
-	schedule *v1alpha1.ScanSchedule
-	asked    []string
-	made     map[types.UID]bool
-	// shared is held by who breaks what every scan feels.
-	shared sync.Mutex
-
-	mu         sync.Mutex
-	scans      []flown
-	complaints []string
-	// checks that were made, and how they went.
-	checks []string
-}
-
-// flown is a scan of the plan that was made.
-type flown struct {
-	planned faults.Scan
-	scan    *v1alpha1.SIFScan
-}
-
-func newField(plan faults.Plan) *field {
-	GinkgoHelper()
-	f := &field{plan: plan, undisturbed: soundSite(), made: map[types.UID]bool{}}
-	doomed := map[int]bool{}
-	for _, s := range plan.Scans {
-		doomed[s.Site] = s.Doomed
-	}
-	for i := range plan.Sites {
-		if doomed[i] {
-			f.sites = append(f.sites, newSite().image(alpine, volumeImages[alpine]...))
-		} else {
-			f.sites = append(f.sites, soundSite())
-		}
-	}
-	return f
-}
-
-// soundSite is a site with every image and the database.
-func soundSite() *site {
-	GinkgoHelper()
-	s := newSite()
-	for i, paths := range volumeImages {
-		s.image(i, paths...)
-	}
-	return s.file(string(advisories()), "osv.db")
-}
-
-// advisories is a database with a vulnerability of most images.
-var advisories = sync.OnceValue(func() []byte {
-	GinkgoHelper()
-	dir, err := os.MkdirTemp("", "sifscan-e2e-osv-")
-	Expect(err).NotTo(HaveOccurred())
-	defer os.RemoveAll(dir)
-	for id, name := range map[string]string{"TEST-2026-0001": "bash", "TEST-2026-0002": "openssl"} {
-		record, err := json.Marshal(map[string]any{
-			"schema_version": "1.7.0", "id": id, "modified": time.Now().UTC().Format(time.RFC3339),
-			"severity": []map[string]string{{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}},
-			"affected": []any{map[string]any{
-				"package": map[string]string{"ecosystem": "Debian:12", "name": name},
-				"ranges":  []any{map[string]any{"type": "ECOSYSTEM", "events": []map[string]string{{"introduced": "0"}}}},
-			}},
-		})
-		Expect(err).NotTo(HaveOccurred())
-		Expect(os.WriteFile(filepath.Join(dir, id+".json"), record, 0o644)).To(Succeed())
-	}
-	out := filepath.Join(dir, "osv.db")
-	_, err = osvdb.Build(ctx, out, osvdb.Source{From: dir, Now: time.Now()})
-	Expect(err).NotTo(HaveOccurred())
-	content, err := os.ReadFile(out)
-	Expect(err).NotTo(HaveOccurred())
-	return content
-})
-
-// wanted is the SIFScan of a planned scan.
-func (s *site) wanted(planned faults.Scan, name string) wrapper {
-	w := s.scan().limit(corev1.ResourceCPU, nativeCPU)
-	switch {
-	case planned.Executed:
-		w = s.executed(v1alpha1.EngineQscanner).limit(corev1.ResourceCPU, executedCPU)
-		// Without the platform, whose part the API server plays here: an image whose platform is away for long fails.
-		w.Spec.Scanner.Qscanner = &v1alpha1.QscannerEngine{Mode: v1alpha1.QscannerInventoryOnly}
-	case !planned.Doomed:
-		w.Spec.Scanner.Native = &v1alpha1.NativeEngine{Database: &v1alpha1.DatabaseSource{ClaimName: claimName, Path: "osv.db"}}
-	}
-	w.Name = name
-	w.Spec.Rescan = v1alpha1.RescanAlways
-	return w.workers(planned.Workers).ttl(0)
-}
-
 // run carries the plan out. The volumes that are removed are so from the beginning; everything else waits for
 // the undisturbed scans to be over.
 func (f *field) run() {
@@ -175,32 +75,13 @@ func (f *field) run() {
 	go replaceOperator(running)
 	var lanes sync.WaitGroup
 	lanes.Go(func() { f.doomed() })
+	By("scanning undisturbed")
 	f.scanUndisturbed()
+	By("striking")
 	for lane := 1; lane < f.plan.Lanes; lane++ {
 		lanes.Go(func() { f.lane(lane) })
 	}
 	lanes.Wait()
-}
-
-// scanUndisturbed scans every image once with each engine.
-func (f *field) scanUndisturbed() {
-	GinkgoHelper()
-	var all []*v1alpha1.SIFScan
-	for name, planned := range map[string]faults.Scan{"native": {Workers: 1}, "executed": {Workers: 1, Executed: true}} {
-		all = append(all, f.undisturbed.wanted(planned, name).create())
-	}
-	for _, scan := range all {
-		Eventually(get(scan)).WithTimeout(recovery).Should(WithTransform(faults.Final, BeTrue()))
-	}
-	Expect(f.undisturbed.kept()).To(HaveLen(2 * f.images()))
-}
-
-// images is how many a volume has.
-func (f *field) images() (n int) {
-	for _, paths := range volumeImages {
-		n += len(paths)
-	}
-	return n
 }
 
 // newSchedule makes the ScanSchedule of the scheduled lane, which runs when it is asked to.
@@ -208,7 +89,7 @@ func (f *field) newSchedule() *v1alpha1.ScanSchedule {
 	GinkgoHelper()
 	for _, planned := range f.plan.Scans {
 		if planned.Scheduled {
-			s := f.sites[planned.Site]
+			s := f.grounds[planned.Site]
 			schedule := &v1alpha1.ScanSchedule{
 				ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "asked"},
 				Spec: v1alpha1.ScanScheduleSpec{
@@ -235,16 +116,19 @@ func (f *field) lane(lane int) {
 
 // one runs a scan to its end.
 func (f *field) one(planned faults.Scan, name string) error {
-	scan, err := f.begin(planned, name)
+	targets, expected, err := f.change(planned)
+	if err != nil {
+		return err
+	}
+	scan, err := f.begin(planned, name, targets)
 	if err != nil {
 		return err
 	}
 	atWork, over := context.WithCancel(ctx)
 	var strikes sync.WaitGroup
-	victim := victim{namespace: scan.Namespace, uid: scan.UID}
 	for _, fault := range planned.Faults {
 		strikes.Go(func() {
-			if err := f.strike(atWork, victim, fault); err != nil {
+			if err := f.strike(atWork, victimOf(scan), fault); err != nil {
 				f.complain("%s: %s: %v", name, fault.Kind, err)
 			}
 		})
@@ -252,12 +136,40 @@ func (f *field) one(planned faults.Scan, name string) error {
 	err = until(ctx, recovery, func() error { return f.ended(scan) })
 	over()
 	strikes.Wait()
-	return errors.Join(err, f.unread(scan))
+	f.closed(planned, name, expected)
+	return errors.Join(err, f.unread(scan, targets), f.consistent(scan))
+}
+
+// consistent complains of what a scan that ended says otherwise than its inventories and reports, which the next scan of the
+// volume replaces.
+func (f *field) consistent(scan *v1alpha1.SIFScan) error {
+	return until(ctx, recovery, func() error {
+		inventories, err := inventoriesOf(scan)
+		if err != nil {
+			return err
+		}
+		reports, err := reportsIn(scan.Namespace)
+		if err != nil {
+			return err
+		}
+		for _, c := range f.contradictions(scan, inventories, reports) {
+			f.complain("%s when it ended: %s", scan.Name, c)
+		}
+		return nil
+	})
+}
+
+// contradictions of a scan. Its reports are nil where those of a later one took their place, or their claim is gone.
+func (f *field) contradictions(scan *v1alpha1.SIFScan, inventories []v1alpha1.ScanInventory, reports map[string]*v1alpha1.ScanReport) []string {
+	if scan.Spec.Target.Running != nil {
+		return faults.OfLiveScan(scan, inventories, f.running, reports)
+	}
+	return faults.OfScan(scan, inventories, reports)
 }
 
 // unread reports which images a scan did not read, and why. The next scan of the volume replaces their reports.
-func (f *field) unread(scan *v1alpha1.SIFScan) error {
-	if t := scan.Status.Targets; t == nil || int(t.Scanned) == f.images() {
+func (f *field) unread(scan *v1alpha1.SIFScan, targets *v1alpha1.TargetCounts) error {
+	if t := scan.Status.Targets; t == nil || targets == nil || *t == *targets {
 		return nil // judged when all is over
 	}
 	list := &v1alpha1.ScanReportList{}
@@ -285,9 +197,8 @@ func (f *field) ended(scan *v1alpha1.SIFScan) error {
 }
 
 // begin makes the SIFScan, or has the ScanSchedule make it.
-func (f *field) begin(planned faults.Scan, name string) (*v1alpha1.SIFScan, error) {
-	s := f.sites[planned.Site]
-	scan := s.wanted(planned, name).SIFScan
+func (f *field) begin(planned faults.Scan, name string, targets *v1alpha1.TargetCounts) (*v1alpha1.SIFScan, error) {
+	scan := f.wanted(planned, name).SIFScan
 	var err error
 	if planned.Scheduled {
 		scan, err = f.ask(name)
@@ -299,7 +210,7 @@ func (f *field) begin(planned faults.Scan, name string) (*v1alpha1.SIFScan, erro
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.scans = append(f.scans, flown{planned, scan})
+	f.scans = append(f.scans, flown{planned, scan, targets})
 	return scan, nil
 }
 
@@ -349,14 +260,14 @@ func (f *field) doomed() {
 }
 
 func (f *field) doom(during, after faults.Scan, i int) error {
-	first, err := f.begin(during, fmt.Sprintf("scan-0-%d", i))
+	first, err := f.begin(during, fmt.Sprintf("scan-0-%d", i), nil)
 	if err != nil {
 		return err
 	}
-	if err := f.strike(ctx, victim{namespace: first.Namespace, uid: first.UID}, during.Faults[0]); err != nil {
+	if err := f.strike(ctx, victimOf(first), during.Faults[0]); err != nil {
 		return err
 	}
-	second, err := f.begin(after, fmt.Sprintf("scan-0-%d", i+1))
+	second, err := f.begin(after, fmt.Sprintf("scan-0-%d", i+1), nil)
 	if err != nil {
 		return err
 	}
@@ -365,11 +276,22 @@ func (f *field) doom(during, after faults.Scan, i int) error {
 			return fmt.Errorf("%s, whose claim is gone: %w", scan.Name, err)
 		}
 	}
-	// The second never began: only the first can have ended well.
-	if c := conditionsOf(second); !faults.Stalled(second, v1alpha1.ReasonVolumeNotFound) {
-		return fmt.Errorf("%s began after its claim was removed: %s", second.Name, c)
+	// The second never began: only the first can have ended well. Where it was seen before its claim was seen to go, it has a
+	// pod, which no node takes for that.
+	waits := faults.Stalled(second, v1alpha1.ReasonVolumeNotFound) ||
+		faults.Stalled(second, v1alpha1.ReasonUnschedulable) && strings.Contains(messageOf(second), `persistentvolumeclaim "`+claimName+`"`)
+	if !waits || second.Status.Inventories > 0 {
+		return fmt.Errorf("%s began after its claim was removed: %s: %s", second.Name, conditionsOf(second), messageOf(second))
 	}
 	return nil
+}
+
+// messageOf is what Ready says.
+func messageOf(scan *v1alpha1.SIFScan) string {
+	if c := meta.FindStatusCondition(scan.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return c.Message
+	}
+	return ""
 }
 
 // clearly reports in which way a SIFScan does not say clearly how it stands, without its claim.

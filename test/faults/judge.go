@@ -26,6 +26,9 @@ func plain(r *v1alpha1.ScanReport) v1alpha1.Report {
 	body := *r.Report.DeepCopy()
 	body.ObservedAt = metav1.Time{}
 	body.Scanner.Duration = nil
+	for i := range body.RunningExamples {
+		body.RunningExamples[i].ObservedAt = metav1.Time{}
+	}
 	for i := range body.Findings {
 		body.Findings[i].FirstSeen = metav1.Time{}
 	}
@@ -80,11 +83,9 @@ func OfScan(s *v1alpha1.SIFScan, inventories []v1alpha1.ScanInventory, reports m
 	if !is(s, v1alpha1.ConditionComplete) {
 		return c
 	}
-	c.unless(s.Status.StartTime != nil && s.Status.CompletionTime != nil && !s.Status.CompletionTime.Before(s.Status.StartTime),
-		"it began at %s and ended at %s", s.Status.StartTime, s.Status.CompletionTime)
-	c.unless(int(s.Status.Inventories) == len(inventories), "it has %d inventories, and says %d", len(inventories), s.Status.Inventories)
-	entries := c.inventories(inventories)
+	entries := c.inventories(s, inventories)
 	c.counts(s, entries)
+	c.covered(s)
 	if reports != nil {
 		c.summary(s, entries, reports)
 	}
@@ -101,8 +102,11 @@ func (c *contradictions) conditions(s *v1alpha1.SIFScan) {
 	c.unless(!is(s, v1alpha1.ConditionReconciling), "it is over, and Reconciling")
 }
 
-// inventories of the run, which returns all their entries.
-func (c *contradictions) inventories(all []v1alpha1.ScanInventory) []v1alpha1.InventoryEntry {
+// inventories of the run, which ended; returns all their entries.
+func (c *contradictions) inventories(s *v1alpha1.SIFScan, all []v1alpha1.ScanInventory) []v1alpha1.InventoryEntry {
+	c.unless(s.Status.StartTime != nil && s.Status.CompletionTime != nil && !s.Status.CompletionTime.Before(s.Status.StartTime),
+		"it began at %s and ended at %s", s.Status.StartTime, s.Status.CompletionTime)
+	c.unless(int(s.Status.Inventories) == len(all), "it has %d inventories, and says %d", len(all), s.Status.Inventories)
 	var entries []v1alpha1.InventoryEntry
 	paths := map[string]bool{}
 	for i := range all {
@@ -149,7 +153,13 @@ func (c *contradictions) counts(s *v1alpha1.SIFScan, entries []v1alpha1.Inventor
 	c.unless(t == want, "it counts %+v, its inventories have %+v", t, want)
 	c.unless(is(s, v1alpha1.ConditionDegraded) == (t.Failed+t.Unsupported > 0), "Degraded is %t with %+v", is(s, v1alpha1.ConditionDegraded), t)
 	c.unless(is(s, v1alpha1.ConditionPartial) == (t.Denied+t.Changing > 0), "Partial is %t with %+v", is(s, v1alpha1.ConditionPartial), t)
-	c.unless(is(s, v1alpha1.ConditionCovered) == (t.Scanned+t.Unchanged == t.Discovered), "Covered is %t with %+v", is(s, v1alpha1.ConditionCovered), t)
+}
+
+// covered is the share that was checked, of the targets that the status counts.
+func (c *contradictions) covered(s *v1alpha1.SIFScan) {
+	if t := s.Status.Targets; t != nil {
+		c.unless(is(s, v1alpha1.ConditionCovered) == (t.Scanned+t.Unchanged == t.Discovered), "Covered is %t with %+v", is(s, v1alpha1.ConditionCovered), *t)
+	}
 }
 
 // summary of the status, against the reports that the entries name.

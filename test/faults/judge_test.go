@@ -33,9 +33,10 @@ func aReport() *v1alpha1.ScanReport {
 			Outcome: v1alpha1.Outcome{Coverage: v1alpha1.CoverageComplete},
 			Summary: &v1alpha1.Summary{Critical: ptr.To[int32](1), High: ptr.To[int32](2), Medium: ptr.To[int32](0), Low: ptr.To[int32](0),
 				Unknown: ptr.To[int32](0), Packages: 5, NotAssessed: 1},
-			Findings:   []v1alpha1.Finding{{Key: "CVE-2026-1/bash", Severity: "critical", FirstSeen: began}},
-			Artifacts:  []v1alpha1.Artifact{{Name: "sbom.spdx.json", ConfigMap: "sifscan-sr-a-1", SHA256: "aa", SizeBytes: 7}},
-			ObservedAt: began,
+			RunningExamples: []v1alpha1.RunningExample{{Node: "n1", User: 1, ObservedAt: began}},
+			Findings:        []v1alpha1.Finding{{Key: "CVE-2026-1/bash", Severity: "critical", FirstSeen: began}},
+			Artifacts:       []v1alpha1.Artifact{{Name: "sbom.spdx.json", ConfigMap: "sifscan-sr-a-1", SHA256: "aa", SizeBytes: 7}},
+			ObservedAt:      began,
 		},
 	}
 }
@@ -45,9 +46,15 @@ func TestAReportEqualsAnUndisturbedOne(t *testing.T) {
 		change func(*v1alpha1.Report)
 		equal  bool
 	}{
-		"when nothing differs":                 {func(*v1alpha1.Report) {}, true},
-		"when it was made at another time":     {func(r *v1alpha1.Report) { r.ObservedAt, r.Findings[0].FirstSeen = later(1), later(1) }, true},
-		"when it took longer":                  {func(r *v1alpha1.Report) { r.Scanner.Duration = nil }, true},
+		"when nothing differs":             {func(*v1alpha1.Report) {}, true},
+		"when it was made at another time": {func(r *v1alpha1.Report) { r.ObservedAt, r.Findings[0].FirstSeen = later(1), later(1) }, true},
+		"when it took longer":              {func(r *v1alpha1.Report) { r.Scanner.Duration = nil }, true},
+		"when what ran was seen then": {func(r *v1alpha1.Report) {
+			r.RunningExamples = []v1alpha1.RunningExample{{Node: "n1", User: 1, ObservedAt: later(1)}}
+		}, true},
+		"but not when something else ran": {func(r *v1alpha1.Report) {
+			r.RunningExamples = []v1alpha1.RunningExample{{Node: "n1", User: 2, ObservedAt: began}}
+		}, false},
 		"when its documents have another name": {func(r *v1alpha1.Report) { r.Artifacts[0].ConfigMap = "sifscan-sr-b-2" }, true},
 		"but not when a finding is missing":    {func(r *v1alpha1.Report) { r.Findings = nil }, false},
 		"but not when a count differs":         {func(r *v1alpha1.Report) { r.Summary.High = ptr.To[int32](1) }, false},

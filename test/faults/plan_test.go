@@ -6,6 +6,7 @@ package faults
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -83,6 +84,57 @@ func TestNoScanIsPlannedToFail(t *testing.T) {
 	})
 }
 
+func TestAPlanHasScansOfEveryKind(t *testing.T) {
+	eachPlan(t, func(t *testing.T, p Plan, scans int) {
+		kinds := map[string]int{}
+		for _, s := range p.Scans {
+			for kind, is := range map[string]bool{
+				"doomed": s.Doomed, "scheduled": s.Scheduled, "executed": s.Executed, "of what runs": s.Live, "archived": s.Archived,
+				"with another database": s.Database != 0, "with images replaced": len(s.Replaced) > 0, "with images touched": len(s.Touched) > 0,
+				"when changed": s.WhenChanged, "always": !s.WhenChanged && !s.Doomed,
+				"long: with four workers": scans == long && s.Workers == 4, "long: that only lists": scans == long && s.Listed,
+			} {
+				kinds[kind] += 0
+				if is {
+					kinds[kind]++
+				}
+			}
+			for _, f := range s.Faults {
+				if (f.Reading || f.Kind == KillOpener || f.Kind == StopOpener) && !s.Live || f.Reading && s.Listed {
+					t.Errorf("%+v has a fault of a node scan's pod that it has not: %+v", s, f)
+				}
+			}
+		}
+		for kind, n := range kinds {
+			if seldom := kind == "always" || kind == "with images touched" || kind == "with images replaced"; n == 0 && (scans == long || !seldom && kind[:4] != "long") {
+				t.Errorf("no scan %s", kind)
+			}
+		}
+	})
+}
+
+func TestAnOperatorIsStoppedForLongAndForShort(t *testing.T) {
+	var short, long int
+	for seed := range uint64(20) {
+		for _, s := range New(seed, Whole).Scans {
+			for _, f := range s.Faults {
+				switch {
+				case f.Kind != StopOperator:
+				case f.For >= Takeover:
+					long++
+				case f.For >= 15*time.Second:
+					t.Errorf("stopped for %s: nobody knows who is at work then", f.For)
+				default:
+					short++
+				}
+			}
+		}
+	}
+	if short == 0 || long == 0 {
+		t.Errorf("%d times for short, %d times for long", short, long)
+	}
+}
+
 func TestAVolumeIsReadInOneLaneOnly(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan, scans int) {
 		lanes, used := map[int]int{}, map[int]int{}
@@ -95,7 +147,7 @@ func TestAVolumeIsReadInOneLaneOnly(t *testing.T) {
 			if s.Site < 0 || s.Site >= p.Sites || s.Lane < 0 || s.Lane >= p.Lanes {
 				t.Errorf("scan %d: site %d of %d, lane %d of %d", i, s.Site, p.Sites, s.Lane, p.Lanes)
 			}
-			if s.Workers < 1 || s.Workers > 3 || s.Workers > 1 && (s.Doomed || s.Executed || s.Scheduled) {
+			if s.Workers < 1 || s.Workers > 4 || s.Workers > 1 && (s.Doomed || s.Executed || s.Scheduled || s.Live) {
 				t.Errorf("scan %d: %d workers", i, s.Workers)
 			}
 		}
