@@ -52,6 +52,7 @@ func run(ctx context.Context, args []string) error {
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&o.log)))
 	ctrl.Log.Info("starting", "version", version, "agentImage", o.operator.AgentImage)
 
+	go paceGarbage(ctx)
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -17,9 +18,24 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
+// accessHolds is how long what was seen of a namespace's access is relied upon: a night's scans of one
+// namespace begin together.
+const accessHolds = 5 * time.Second
+
 // ensureAccess makes the reporter's account and its binding where they are missing. The
 // operator may bind one ClusterRole only, and changes nothing that is already there.
-func (r *Reconciler) ensureAccess(ctx context.Context, namespace string) error {
+func (r *Reconciler) ensureAccess(ctx context.Context, namespace string, now time.Time) error {
+	if seen, ok := r.accessSeen.Load(namespace); ok && now.Sub(seen.(time.Time)).Abs() < accessHolds {
+		return nil
+	}
+	if err := r.makeAccess(ctx, namespace); err != nil {
+		return err
+	}
+	r.accessSeen.Store(namespace, now)
+	return nil
+}
+
+func (r *Reconciler) makeAccess(ctx context.Context, namespace string) error {
 	account := &corev1.ServiceAccount{ObjectMeta: accessMeta(namespace)}
 	account.AutomountServiceAccountToken = new(bool)
 	if err := r.createIfMissing(ctx, account, &corev1.ServiceAccount{}); err != nil {

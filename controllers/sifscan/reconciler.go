@@ -54,6 +54,8 @@ type Reconciler struct {
 
 	ledger nodeLedger
 	vigils vigils
+	// accessSeen is when the reporter's access to a namespace was last seen to be right: name → time.Time.
+	accessSeen sync.Map
 
 	ready sync.Once
 	slots *slots

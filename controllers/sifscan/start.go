@@ -69,7 +69,7 @@ func (r *Reconciler) start(ctx context.Context, p *pass) error {
 	if err := r.checkFresh(ctx, p.scan); err != nil {
 		return err
 	}
-	if err := r.ensureAccess(ctx, p.scan.Namespace); err != nil {
+	if err := r.ensureAccess(ctx, p.scan.Namespace, p.now); err != nil {
 		return err
 	}
 	workers, err := r.workers(ctx, p)

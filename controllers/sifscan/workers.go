@@ -29,25 +29,33 @@ func askedWorkers(spec *v1alpha1.SIFScanSpec) int32 {
 }
 
 // workers of the run. Their shares depend on how many they are, so the number is decided once: by
-// the run's first Job, and after that, as when a suspended run goes on, by what its workers left.
+// the run's first Job, and after that, as when a suspended run goes on, by what its workers left. A cache may
+// tell: the first of it is written when the first Job begins, long before there can be another.
 func (r *Reconciler) workers(ctx context.Context, p *pass) (int32, error) {
 	if p.current != nil {
 		return max(ptr.Deref(p.current.Spec.Completions, 1), 1), nil
 	}
-	left := inventoryMetadataList()
-	err := r.Live.List(ctx, left, client.InNamespace(p.scan.Namespace), client.Limit(1),
-		client.MatchingLabels{v1alpha1.LabelScanUID: string(p.scan.UID), v1alpha1.LabelRun: p.run})
+	left, err := r.inventoriesSeen(ctx, p)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("list ScanInventories of run %s: %w", p.run, err)
-	case len(left.Items) == 0:
+		return 0, err
+	case len(left) == 0:
 		return askedWorkers(&p.scan.Spec), nil
 	}
-	n, err := strconv.ParseInt(left.Items[0].Labels[v1alpha1.LabelWorkers], 10, 32)
+	n, err := strconv.ParseInt(left[0].Labels[v1alpha1.LabelWorkers], 10, 32)
 	if err != nil || n < 1 || n > maxWorkers {
 		return 1, nil // of a reporter that was never told their number
 	}
 	return int32(n), nil
+}
+
+// inventoriesSeen are what the cache shows of the run's ScanInventories, the parts of the list among them.
+func (r *Reconciler) inventoriesSeen(ctx context.Context, p *pass) ([]metav1.PartialObjectMetadata, error) {
+	list := inventoryMetadataList()
+	if err := r.Client.List(ctx, list, ofScan(p.scan.Namespace, p.scan.UID)...); err != nil {
+		return nil, fmt.Errorf("list ScanInventories: %w", err)
+	}
+	return slices.DeleteFunc(list.Items, func(i metav1.PartialObjectMetadata) bool { return i.Labels[v1alpha1.LabelRun] != p.run }), nil
 }
 
 // crew is what the pods of a run are doing, each worker's latest.

@@ -134,8 +134,9 @@ func measure(ctx context.Context, s *server, p *player, operator *operator, n in
 		return err
 	}
 	each := func(n int, of int) string { return fmt.Sprintf("%.1f", float64(n)/float64(of)) }
-	fmt.Printf("| %d | %s | %s (%s) | %s | %.1f ms | %s | %d MiB | %d MiB |\n", n, slots,
-		each(after.writes-before.writes, n), after.kinds(before, n), each(after.reads-before.reads, n),
+	fmt.Printf("| %d | %s | %s (%s) | %s (%s) | %.1f ms | %s | %d MiB | %d MiB |\n", n, slots,
+		each(after.writes-before.writes, n), kinds(before.written, after.written, n),
+		each(after.reads-before.reads, n), kinds(before.read, after.read, n),
 		spent.Seconds()*1000/float64(n), took.Round(time.Second), operator.resident()>>20, operator.peak()>>20)
 	return nil
 }

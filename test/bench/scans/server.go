@@ -55,14 +55,14 @@ func startServer(scheme *k8sruntime.Scheme) (*server, error) {
 // requests are those of the operator so far.
 type requests struct {
 	reads, writes int
-	// written by resource.
-	written map[string]int
+	// read and written by resource.
+	read, written map[string]int
 }
 
 // requests reads the API server's log.
 func (s *server) requests() (requests, error) {
 	time.Sleep(time.Second) // for what is being written
-	all := requests{written: map[string]int{}}
+	all := requests{read: map[string]int{}, written: map[string]int{}}
 	file, err := os.Open(s.log)
 	if err != nil {
 		return all, err
@@ -81,22 +81,24 @@ func (s *server) requests() (requests, error) {
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			return all, err
 		}
+		resource := strings.TrimSuffix(event.ObjectRef.Resource+"/"+event.ObjectRef.Subresource, "/")
 		switch event.Verb {
 		case "create", "update", "patch", "delete", "deletecollection":
 			all.writes++
-			all.written[strings.TrimSuffix(event.ObjectRef.Resource+"/"+event.ObjectRef.Subresource, "/")]++
+			all.written[resource]++
 		default:
 			all.reads++
+			all.read[event.Verb+" "+resource]++
 		}
 	}
 	return all, lines.Err()
 }
 
-// kinds says what was written since before, for each of n.
-func (r requests) kinds(before requests, n int) string {
+// kinds says how often each resource was asked for since before, for each of n.
+func kinds(before, after map[string]int, n int) string {
 	var words []string
-	for resource, times := range r.written {
-		if each := float64(times-before.written[resource]) / float64(n); each >= 0.05 {
+	for resource, times := range after {
+		if each := float64(times-before[resource]) / float64(n); each >= 0.05 {
 			words = append(words, fmt.Sprintf("%.1f %s", each, resource))
 		}
 	}
