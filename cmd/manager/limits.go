@@ -18,8 +18,9 @@ const (
 	maxScansPerVolume    = 2
 )
 
-// requestsPerSecond of a scan: 10,000 images are looked for in ten seconds, and a metadata server answers tens of thousands.
-const requestsPerSecond = 1000
+// requestsPerSecond of a volume: with two scans at a time each looks for 10,000 images in ten seconds, and a metadata
+// server answers tens of thousands.
+const requestsPerSecond = 1000 * maxScansPerVolume
 
 // addLimits defines the flags that say how much is at work at a time.
 func addLimits(flags *flag.FlagSet, c *sifscan.OperatorConfig) {
@@ -27,8 +28,8 @@ func addLimits(flags *flag.FlagSet, c *sifscan.OperatorConfig) {
 	flags.IntVar(&c.Slots.PerNamespace, "max-scans-per-namespace", maxScansPerNamespace, "of these, in one namespace; 0: any number")
 	flags.IntVar(&c.Slots.PerVolume, "max-scans-per-volume", maxScansPerVolume, "of these, of one PersistentVolumeClaim; 0: any number")
 	flags.Float64Var(&c.Pace.RequestsPerSecond, "volume-requests-per-second", requestsPerSecond,
-		"how often a scan asks each volume for a file, attributes or entries of a directory; 0: any number")
-	flags.Float64Var(&c.Pace.MiBPerSecond, "volume-mib-per-second", 0, "MiB that a scan reads of each volume in a second; 0: any amount")
+		"how often each volume is asked for a name, attributes or entries of a directory, of which each of --max-scans-per-volume scans has its part; 0: any number")
+	flags.Float64Var(&c.Pace.MiBPerSecond, "volume-mib-per-second", 0, "MiB that are read of each volume in a second, shared likewise; 0: any amount")
 	flags.StringVar(&c.PriorityClass, "priority-class", "", "PriorityClass of scan pods whose SIFScan names none [the cluster's default]")
 	flags.DurationVar(&c.PendingDeadline, "pending-deadline", 15*time.Minute,
 		"how long a scan waits for a volume, a Secret, an image or a node before it is Stalled; it goes on waiting")

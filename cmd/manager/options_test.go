@@ -18,7 +18,7 @@ func TestParse(t *testing.T) {
 	image := "--agent-image=agent:1"
 	digest := "@sha256:" + strings.Repeat("0a", 32)
 	slots := sifscan.Slots{Total: 10, PerNamespace: 4, PerVolume: 2}
-	pace := sifscan.Pace{RequestsPerSecond: 1000}
+	pace := sifscan.Pace{RequestsPerSecond: 2000}
 	nonroot := sifscan.Identity{User: 65532, Group: 65532}
 	for _, tc := range []struct {
 		name string

@@ -47,8 +47,8 @@ func (p *podFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&p.stateDir, "state-dir", "", "directory of the reporter's answers")
 	flags.DurationVar(&p.storeTimeout, "store-timeout", 10*time.Minute, "how long to wait for the reporter")
 	flags.Int32Var(&p.workers, "workers", 1, "number of workers that share the targets")
-	flags.Float64Var(&p.requests, "requests-per-second", 0, "how often each volume is asked for a file, attributes or entries of a directory; 0: any number")
-	flags.Float64Var(&p.mebibytes, "mib-per-second", 0, "how much is read of each volume; 0: any amount")
+	flags.Float64Var(&p.requests, "requests-per-second", 0, "how often all workers together ask each volume for a name, attributes or entries of a directory; 0: any number")
+	flags.Float64Var(&p.mebibytes, "mib-per-second", 0, "how much they read of each volume; 0: any amount")
 	flags.StringVar(&p.terminationLog, "termination-log", "/dev/termination-log", "file for the pod's termination message")
 	for _, name := range []string{"volume", "exclude", "file-name", "results-dir", "state-dir", "store-timeout", "workers", "requests-per-second", "mib-per-second", "termination-log"} {
 		if err := flags.MarkHidden(name); err != nil {

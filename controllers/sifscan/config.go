@@ -33,7 +33,7 @@ type OperatorConfig struct {
 	Trivy *Binary
 	// NodeScans is how running containers are scanned; nil: they are not.
 	NodeScans *NodeScansConfig
-	// Pace of each scan of volumes.
+	// Pace of all scans of a volume.
 	Pace Pace
 	// Slots limit how many scans are at work at a time.
 	Slots Slots

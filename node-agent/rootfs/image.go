@@ -64,22 +64,12 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// pace is called before the storage is asked, with the bytes that are wanted: 0 for opening a file.
+// pace is called before the storage is asked, as OpenPaced says.
 type pace func(bytes int)
 
 func (p pace) before(bytes int) {
 	if p != nil {
 		p(bytes)
-	}
-}
-
-// SetPace has wait called before each request to the storage that the image lies on, with the bytes
-// that are read by it, 0 where a file or a directory is opened. It is called before FS.
-func (img *Image) SetPace(wait func(bytes int)) {
-	if img.dir != nil {
-		img.dir.pace = wait
-	} else {
-		img.src.pace = wait
 	}
 }
 
@@ -93,23 +83,28 @@ func Open(r io.ReaderAt, size int64) (*Image, error) {
 // OpenFile is Open for a file, or OpenDirectory for a directory. An image that
 // was modified since then gives errors of the reason Changing rather than
 // CorruptImage. The file stays the caller's to close, after the image's last use.
-func OpenFile(f *os.File) (*Image, error) {
+func OpenFile(f *os.File) (*Image, error) { return OpenPaced(f, nil) }
+
+// OpenPaced is OpenFile that has wait called before each request to the storage that the image lies on, with
+// the bytes that are read by it, 0 where a name is looked up, a directory listed, or a link read.
+func OpenPaced(f *os.File, wait func(bytes int)) (*Image, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, translate(err)
 	}
 	switch {
 	case st.IsDir():
+		pace(wait).before(0)
 		// By its descriptor: the name can mean something else by now.
 		fd, err := unix.Openat(int(f.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return nil, translate(err)
 		}
-		return openSandbox(os.NewFile(uintptr(fd), f.Name()))
+		return openSandbox(os.NewFile(uintptr(fd), f.Name()), wait)
 	case !st.Mode().IsRegular():
 		return nil, unsupported("not a regular file but a %s", kindOf(st.Mode()))
 	}
-	return open(&source{r: f, file: f, stat: st}, st.Size())
+	return open(&source{r: f, file: f, stat: st, pace: wait}, st.Size())
 }
 
 func open(src *source, size int64) (*Image, error) {

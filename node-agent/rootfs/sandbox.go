@@ -45,12 +45,12 @@ func OpenDirectory(dir string) (*Image, error) {
 		root.Close()
 		return nil, translate(err)
 	}
-	return openSandbox(root)
+	return openSandbox(root, nil)
 }
 
 // openSandbox takes over the descriptor of a directory.
-func openSandbox(root *os.File) (*Image, error) {
-	s := &sandbox{root: root}
+func openSandbox(root *os.File, wait pace) (*Image, error) {
+	s := &sandbox{root: root, pace: wait}
 	if _, err := s.openat2(".", unix.O_PATH); errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
 		// The name is the descriptor's, which nobody can exchange.
 		r, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", root.Fd()))
@@ -160,7 +160,7 @@ func (s *sandbox) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sandboxFile{file: f, fs: s, name: name}, nil
+	return &sandboxFile{file: f, fs: s, name: name, listing: listing{file: f, pace: s.pace}}, nil
 }
 
 func (s *sandbox) Stat(name string) (fs.FileInfo, error)  { return s.stat("stat", name, true) }
@@ -207,6 +207,7 @@ func (s *sandbox) readlink(name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
+	s.pace.before(0)
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(f.Fd()), "", buf)
 	if err == unix.ENOENT { // what an empty path means to the kernel when the file is no symlink
@@ -221,7 +222,7 @@ func (s *sandbox) ReadDir(name string) ([]fs.DirEntry, error) {
 		return nil, err
 	}
 	defer f.Close()
-	list, err := f.ReadDir(-1)
+	list, err := (&listing{file: f, pace: s.pace}).rest()
 	if err != nil {
 		return nil, s.fail("readdir", name, err)
 	}
@@ -230,6 +231,42 @@ func (s *sandbox) ReadDir(name string) ([]fs.DirEntry, error) {
 		list[i] = &sandboxEntry{e, s, path.Join(name, e.Name())}
 	}
 	return list, nil
+}
+
+// entriesAtOnce are what one request brings of a directory where names are of a usual length: os.File asks for 8 KiB.
+const entriesAtOnce = 100
+
+// listing reads a directory at the pace of its storage. The first request that it takes a turn for is the last, which finds
+// the end.
+type listing struct {
+	file  *os.File
+	pace  pace
+	read  int // entries
+	turns int
+}
+
+// next returns at most n entries, or fewer; io.EOF at the end.
+func (l *listing) next(n int) ([]fs.DirEntry, error) {
+	for ; l.turns <= l.read/entriesAtOnce+1; l.turns++ {
+		l.pace.before(0)
+	}
+	some, err := l.file.ReadDir(min(n, entriesAtOnce))
+	l.read += len(some)
+	return some, err
+}
+
+// rest returns all entries that are left.
+func (l *listing) rest() (all []fs.DirEntry, err error) {
+	for {
+		some, err := l.next(entriesAtOnce)
+		all = append(all, some...)
+		switch {
+		case err == io.EOF || err == nil && len(some) < entriesAtOnce:
+			return all, nil
+		case err != nil:
+			return nil, err
+		}
+	}
 }
 
 // named gives a FileInfo the last part of the name it was asked for.
@@ -252,9 +289,10 @@ func (e *sandboxEntry) Info() (fs.FileInfo, error) { return e.fs.Lstat(e.path) }
 
 // sandboxFile counts what is read and reports errors.
 type sandboxFile struct {
-	file *os.File
-	fs   *sandbox
-	name string
+	file    *os.File
+	fs      *sandbox
+	name    string
+	listing listing
 }
 
 func (f *sandboxFile) Close() error { return f.file.Close() }
@@ -292,7 +330,11 @@ func (f *sandboxFile) count(op string, n int, err error) error {
 }
 
 func (f *sandboxFile) ReadDir(n int) ([]fs.DirEntry, error) {
-	list, err := f.file.ReadDir(n)
+	read := f.listing.rest
+	if n > 0 {
+		read = func() ([]fs.DirEntry, error) { return f.listing.next(n) }
+	}
+	list, err := read()
 	for i, e := range list {
 		list[i] = &sandboxEntry{e, f.fs, path.Join(f.name, e.Name())}
 	}

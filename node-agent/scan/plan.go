@@ -43,6 +43,10 @@ func (s *Scanner) RunShare(ctx context.Context, wanted Wanted, known *handover.K
 			return Verdict{}, err
 		}
 	}
+	// Until here one worker searched and the others waited: it had all of the scan's pace.
+	for _, v := range wanted.Volumes {
+		v.Root.Pace().Share(share.Workers)
+	}
 	found, err := s.planned(wanted, plan.Share(items, share.Workers, share.Index))
 	if err != nil {
 		return Verdict{}, err

@@ -100,12 +100,11 @@ func (t *imageFile) scan(ctx context.Context, s *Scanner, r *Result) error {
 // read scans what was opened.
 func (o onVolume) read(ctx context.Context, s *Scanner, r *Result, file *volume.File, as opened) error {
 	r.Report.Target = o.describe(file.Info())
-	img, err := rootfs.OpenFile(file.Descriptor())
+	img, err := rootfs.OpenPaced(file.Descriptor(), o.pace(ctx))
 	if err != nil {
 		return err
 	}
 	defer img.Close()
-	img.SetPace(o.pace(ctx))
 	describe(&r.Report, img.Info())
 	as.Image = img
 	if file.Info().Kind != volume.Regular {

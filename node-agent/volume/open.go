@@ -48,6 +48,7 @@ func (r *Root) open(p string, accept func(string, *located) error) (*File, error
 	if isDir(&found.st) {
 		flags |= unix.O_DIRECTORY
 	}
+	r.turn()
 	// Through the descriptor in /proc the kernel opens the very inode whose type was just checked. A second look-up by
 	// name could meet a device put in its place, and opening a device can already do something.
 	fd, err := retry(func() (int, error) {
@@ -90,6 +91,7 @@ func (r *Root) turn() { _ = r.pace.Request(context.Background()) }
 func (r *Root) accept(p string, found *located) error {
 	switch {
 	case isDir(&found.st):
+		r.turn()
 		if !isSandbox(found.fd) {
 			return &Error{Reason: ReasonUnsupported, Path: p, Message: typeName(&found.st)}
 		}

@@ -26,6 +26,21 @@ func NewPace(requestsPerSecond float64, bytesPerSecond int64) *Pace {
 	}
 }
 
+// Share leaves the n-th part of it, where n share it from then on.
+func (p *Pace) Share(n int) {
+	if p == nil || n < 2 {
+		return
+	}
+	now := p.now()
+	for _, l := range []*rate.Limiter{p.requests, p.bytes} {
+		if l != nil {
+			part := l.Limit() / rate.Limit(n)
+			l.SetLimitAt(now, part)
+			l.SetBurstAt(now, burst(float64(part)))
+		}
+	}
+}
+
 // Request waits for the turn to ask the volume.
 func (p *Pace) Request(ctx context.Context) error {
 	if p == nil {
@@ -80,5 +95,7 @@ func limiter(perSecond float64) *rate.Limiter {
 	if perSecond <= 0 {
 		return nil
 	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10)))
+	return rate.NewLimiter(rate.Limit(perSecond), burst(perSecond))
 }
+
+func burst(perSecond float64) int { return max(1, int(perSecond/10)) }

@@ -170,6 +170,7 @@ func (w *walk) run() error {
 
 // step enters name, or returns the target of the link that it is.
 func (w *walk) step(name string) (target string, err error) {
+	w.root.turn()
 	fd, err := retry(func() (int, error) {
 		return unix.Openat(w.at.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	})
@@ -183,6 +184,7 @@ func (w *walk) step(name string) (target string, err error) {
 	}
 	if isLink(&st) {
 		defer unix.Close(fd)
+		w.root.turn()
 		buf := make([]byte, unix.PathMax)
 		n, err := unix.Readlinkat(fd, "", buf)
 		if err != nil {

@@ -221,6 +221,9 @@ func (s *search) subdirectory(d directory, c child, path string) error {
 		})
 		if err == nil {
 			defer unix.Close(fd)
+			if err := s.ask(); err != nil {
+				return err
+			}
 			var st unix.Stat_t
 			if isSandbox(fd) && unix.Fstat(fd, &st) == nil {
 				return s.add(path, path, &st, false)
