@@ -32,8 +32,12 @@ var (
 
 const createConfigError = "CreateContainerConfigError"
 
+// setUpPatience is how long a node may take to mount a pod's volumes, and to make its sandbox and network. A volume
+// that an attacher has to bring takes tens of seconds.
+const setUpPatience = time.Minute
+
 // holdupOf says what keeps an unfinished pod from working; false when nothing is known to.
-func holdupOf(pod *corev1.Pod) (holdup, bool) {
+func holdupOf(pod *corev1.Pod, now time.Time) (holdup, bool) {
 	if pod == nil || ended(pod) {
 		return holdup{}, false
 	}
@@ -51,7 +55,34 @@ func holdupOf(pod *corev1.Pod) (holdup, bool) {
 			return holdup{c, pod.CreationTimestamp.Time}, true
 		}
 	}
+	if since, is := beingSetUp(pod); is && now.Sub(since) >= setUpPatience {
+		return holdup{cause{v1alpha1.ReasonVolumeNotFound, notSetUp(pod)}, since}, true
+	}
 	return holdup{}, false
+}
+
+// beingSetUp returns since when a node has a pod of which no container may start yet. Kubelet tells no more than that in
+// a pod's status: which volume does not mount stands in an Event.
+func beingSetUp(pod *corev1.Pod) (since time.Time, is bool) {
+	scheduled, ready := podCondition(pod, corev1.PodScheduled), podCondition(pod, corev1.PodReadyToStartContainers)
+	if scheduled == nil || scheduled.Status != corev1.ConditionTrue || ready == nil || ready.Status == corev1.ConditionTrue {
+		return time.Time{}, false
+	}
+	if pod.Status.Phase != corev1.PodPending || !pod.DeletionTimestamp.IsZero() {
+		return time.Time{}, false // what has ended is taken down
+	}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if s.State.Waiting == nil {
+			return time.Time{}, false
+		}
+	}
+	return scheduled.LastTransitionTime.Time, true
+}
+
+// notSetUp does without a guess: until Kubernetes 1.36 a pod whose image is being pulled looks the same.
+func notSetUp(pod *corev1.Pod) string {
+	return fmt.Sprintf("node %s has not made the scan pod ready to start: a volume, or a ConfigMap or Secret that is mounted as one, is not there "+
+		"or does not mount, or the pod gets no network: see kubectl -n %s describe pod %s", pod.Spec.NodeName, pod.Namespace, pod.Name)
 }
 
 func waitingCause(pod *corev1.Pod, s *corev1.ContainerStatus) (cause, bool) {

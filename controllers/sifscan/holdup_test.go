@@ -4,10 +4,12 @@
 package sifscan
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -56,9 +58,52 @@ func TestHoldupOf(t *testing.T) {
 			cause{v1alpha1.ReasonReportUnavailable, "the reporter keeps ending with exit code 1: forbidden; see its log"}, created},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, ok := holdupOf(tc.pod.obj())
+			got, ok := holdupOf(tc.pod.obj(), epoch.Add(time.Hour))
 			if !ok || got.cause != tc.want || !got.since.Equal(tc.since) {
 				t.Errorf("holdupOf = %q since %v, %v\nwant       %q since %v", got.cause, got.since, ok, tc.want, tc.since)
+			}
+		})
+	}
+}
+
+func TestAPodThatIsNotSetUpForAMinuteIsHeldUp(t *testing.T) {
+	bound := func(change func(*podWrapper)) *corev1.Pod {
+		p := makePod(makeScan().job()).on("n1").condition(corev1.PodScheduled, corev1.ConditionTrue, "", "").
+			condition(corev1.PodReadyToStartContainers, corev1.ConditionFalse, "", "").
+			waits(reporterContainer, "PodInitializing", "").waits(scannerContainer, "PodInitializing", "")
+		change(p)
+		return p.obj()
+	}
+	since := epoch.Add(2 * time.Second) // that of conditions
+	for _, tc := range []struct {
+		name  string
+		pod   *corev1.Pod
+		after time.Duration
+		want  bool
+		// look again then; 0: only if something happens.
+		look time.Duration
+	}{
+		{"a volume does not mount", bound(func(*podWrapper) {}), setUpPatience, true, 0},
+		{"it may still come", bound(func(*podWrapper) {}), setUpPatience - time.Second, false, time.Second},
+		{"an image is pulled: volumes and network are there", bound(func(p *podWrapper) { p.Status.Conditions[1].Status = corev1.ConditionTrue }), time.Hour, false, 0},
+		{"kubelet has said nothing yet: its node may be gone", bound(func(p *podWrapper) { p.Status.Conditions = p.Status.Conditions[:1] }), time.Hour, false, 0},
+		{"no node yet, and no word of the scheduler", bound(func(p *podWrapper) { p.Status.Conditions = p.Status.Conditions[1:] }), time.Hour, false, 0},
+		{"its sandbox was lost while it ran", bound(func(p *podWrapper) { p.phase(corev1.PodRunning) }), time.Hour, false, 0},
+		{"one of its containers ran", bound(func(p *podWrapper) {
+			p.Status.InitContainerStatuses[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+		}), time.Hour, false, 0},
+		{"it is deleted", bound(func(p *podWrapper) { p.DeletionTimestamp = &metav1.Time{Time: epoch} }), time.Hour, false, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, is := holdupOf(tc.pod, since.Add(tc.after))
+			if is != tc.want {
+				t.Errorf("held up: %v, %q", is, got.cause)
+			}
+			if is && (got.reason != v1alpha1.ReasonVolumeNotFound || !got.since.Equal(since) || !strings.Contains(got.message, "see kubectl -n hpc describe pod "+tc.pod.Name)) {
+				t.Errorf("%q since %v", got.cause, got.since)
+			}
+			if left := crewOf([]*corev1.Pod{tc.pod}, since.Add(tc.after)).look; left != tc.look {
+				t.Errorf("looked at again after %v, want %v", left, tc.look)
 			}
 		})
 	}
@@ -74,7 +119,7 @@ func TestAPodThatIsOnItsWayIsNotHeldUp(t *testing.T) {
 		"failed long ago":      makePod(job).waits(scannerContainer, "ImagePullBackOff", "").phase(corev1.PodFailed).obj(),
 		"a container creating": makePod(job).waits(scannerContainer, "ContainerCreating", "").obj(),
 	} {
-		if got, held := holdupOf(pod); held {
+		if got, held := holdupOf(pod, epoch.Add(time.Hour)); held {
 			t.Errorf("%s: holdupOf = %q", name, got.cause)
 		}
 	}

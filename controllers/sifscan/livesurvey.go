@@ -220,7 +220,7 @@ func stuck(n *nodeState, t *nodeTask, node *corev1.Node, patience time.Duration,
 				return why, true
 			}
 		}
-		held, ok := holdupOf(t.pod)
+		held, ok := holdupOf(t.pod, now)
 		if !ok {
 			return cause{}, false
 		}

@@ -66,14 +66,14 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	crew := crewOf(p.pods)
+	crew := crewOf(p.pods, p.now)
 	for _, d := range crew.deaths {
 		if err := r.recordDeath(ctx, p, d.pod, d.cause); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
 	kept, due, out := r.keptOut(p)
-	look = sooner(look, due)
+	look = sooner(sooner(look, due), crew.look)
 	switch {
 	case listLost(p.current, t):
 		p.abandon(t)

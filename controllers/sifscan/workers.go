@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -67,6 +68,8 @@ type crew struct {
 	held []workerHoldup
 	// deaths are the last of each worker, also of those that have a new pod.
 	deaths []workerDeath
+	// look is when a pod that is being set up will be held up; 0: none will.
+	look time.Duration
 }
 
 type workerDeath struct {
@@ -81,7 +84,7 @@ type workerHoldup struct {
 }
 
 // crewOf sorts pods by worker.
-func crewOf(pods []*corev1.Pod) (c crew) {
+func crewOf(pods []*corev1.Pod, now time.Time) (c crew) {
 	each := map[int32][]*corev1.Pod{}
 	for _, pod := range pods {
 		each[workerOf(pod)] = append(each[workerOf(pod)], pod)
@@ -93,10 +96,13 @@ func crewOf(pods []*corev1.Pod) (c crew) {
 		}
 		if last == lastDead {
 			c.died = append(c.died, c.deaths[len(c.deaths)-1])
-		} else if held, ok := holdupOf(last); ok {
+		} else if held, ok := holdupOf(last, now); ok {
 			c.held = append(c.held, workerHoldup{worker, held})
 		} else if !ended(last) {
 			c.working++
+			if since, is := beingSetUp(last); is {
+				c.look = sooner(c.look, since.Add(setUpPatience).Sub(now))
+			}
 		}
 	}
 	return c

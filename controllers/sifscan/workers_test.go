@@ -104,7 +104,7 @@ func TestCrewOf(t *testing.T) {
 		{"nobody works", []string{"s", "d", "h"}, 0, []int32{1}, []int32{2}, []int32{1}, "worker 1: OOMKilled", "worker 0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := crewOf(podsLike(makeScan().job(), tc.pods...))
+			c := crewOf(podsLike(makeScan().job(), tc.pods...), epoch)
 			var died, held, deaths []int32
 			for _, d := range c.died {
 				died = append(died, d.worker)
@@ -126,7 +126,7 @@ func TestCrewOf(t *testing.T) {
 }
 
 func TestNotesOfManyWorkersFitACondition(t *testing.T) {
-	if n := len(crewOf(podsLike(makeScan().job(), slices.Repeat([]string{"d"}, maxWorkers)...)).notes()); n > maxNotes || n < maxNotes/2 {
+	if n := len(crewOf(podsLike(makeScan().job(), slices.Repeat([]string{"d"}, maxWorkers)...), epoch).notes()); n > maxNotes || n < maxNotes/2 {
 		t.Errorf("%d bytes", n)
 	}
 }
