@@ -106,6 +106,15 @@ func TestAFileSystemThatNeverAnswersCostsItsUserAndNobodyElse(t *testing.T) {
 	}
 }
 
+func TestANodeWhoseProcessesTakeTooLongIsNotListedInPart(t *testing.T) {
+	defer func(d time.Duration) { discoverWithin = d }(discoverWithin)
+	discoverWithin = time.Nanosecond
+	l, err := NewNode(process.Node(), nil).List(t.Context())
+	if e := explain(err); l != nil || e.Code != Failed || !strings.Contains(e.Message, "were not all looked at within 1ns") {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
 func TestNobodyIsAskedAnyMoreWhenTheTimeForAllIsUp(t *testing.T) {
 	s := &stuck{calls: map[int64]int{}}
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -189,7 +189,7 @@ func (r *reused) Open(name string) (fs.File, error) {
 func TestANumberThatIsGivenAgainIsNoContainer(t *testing.T) {
 	n := newNode()
 	n.run(100, 4242, n.rootless())
-	found, err := Discover(&reused{node: n})
+	found, err := Discover(t.Context(), &reused{node: n})
 	if err != nil || len(found.Containers) != 0 {
 		t.Errorf("found %+v, %v", found.Containers, err)
 	}
@@ -220,7 +220,7 @@ func TestProcessesThatHangAreListedWithoutWhatTheirMemoryTells(t *testing.T) {
 	}
 	h := &hung{node: n, until: make(chan struct{})}
 	defer close(h.until)
-	found, err := Discover(h)
+	found, err := Discover(t.Context(), h)
 	if err != nil || len(found.Containers) != many {
 		t.Fatalf("%d containers, %v", len(found.Containers), err)
 	}
@@ -235,7 +235,7 @@ func TestProcessesThatHangAreListedWithoutWhatTheirMemoryTells(t *testing.T) {
 func TestATreeThatIsNoProcIsAnError(t *testing.T) {
 	n := newNode()
 	delete(n.MapFS, "stat")
-	if _, err := Discover(n); err == nil {
+	if _, err := Discover(t.Context(), n); err == nil {
 		t.Error("no error")
 	}
 }
@@ -268,7 +268,7 @@ func TestWhatIsKeptOfMountsIsBoundedAndWhatIsLeftOutIsCounted(t *testing.T) {
 	for i := range 20 {
 		n.add(1000+i, 1, "mounter", 4343, hostRoot+fmt.Sprintf("99 21 0:%d /%s /home/u/apptainer/mnt/session/final rw - tmpfs tmpfs rw\n", 500+i, strings.Repeat("d/", 4000)))
 	}
-	found, err := Discover(n)
+	found, err := Discover(t.Context(), n)
 	if err != nil || len(found.Containers) != 1 || found.Left < 10 || found.Left >= 20 {
 		t.Errorf("%d containers, %d left out, %v", len(found.Containers), found.Left, err)
 	}
@@ -285,7 +285,7 @@ func TestManyStartersOfOneSandboxAndALongLineOfDescentCostNoMoreThanTheyAre(t *t
 		n.add(pid, max(pid-1, 20_000), "sh", 4242, box.container())
 	}
 	start := time.Now()
-	if _, err := Discover(n.MapFS); err != nil {
+	if _, err := Discover(t.Context(), n.MapFS); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(start); took > 5*time.Second {

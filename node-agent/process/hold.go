@@ -8,19 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
-
-// Dir is where the kernel shows processes.
-const Dir = "/proc"
-
-// Node is the processes of this machine, or of the pod's where it does not share the node's.
-func Node() fs.FS { return os.DirFS(Dir) }
 
 // ErrVanished: the process ended.
 var ErrVanished = errors.New("the process ended")

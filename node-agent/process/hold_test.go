@@ -147,7 +147,7 @@ func TestDiscoveryAmong2000ProcessesTakesLessThanASecondOfCPU(t *testing.T) {
 		sleeper(t)
 	}
 	before := spent(t)
-	found, err := Discover(Node())
+	found, err := Discover(t.Context(), Node())
 	took := spent(t) - before
 	if err != nil || found.Processes < 2000 {
 		t.Fatalf("%d processes, %v", found.Processes, err)

@@ -90,7 +90,7 @@ func bind(dir string) mounts {
 
 func discover(t *testing.T, n *node) []Container {
 	t.Helper()
-	found, err := Discover(n)
+	found, err := Discover(t.Context(), n)
 	if err != nil {
 		t.Fatal(err)
 	}
