@@ -6,6 +6,7 @@ package sifscan
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"path"
@@ -28,8 +29,9 @@ const (
 	// vanishShare: more than a fifth of the images at once is no clean-up, it is a volume that shows
 	// something else.
 	vanishShare = 5
-	// maxVanished bounds the reports that one run looks into; the next goes on.
-	maxVanished = 200
+	// maxVanished bounds the reports that one run looks into, for each is read: some seconds. The others are
+	// looked into by later runs.
+	maxVanished = 1000
 )
 
 // scope names what a SIFScan looks for on a volume, and with what, as every report says under which it was
@@ -95,18 +97,29 @@ func (r *Reconciler) clearVanished(ctx context.Context, p *pass, m *missing) {
 		logger.Info("more than a fifth of the images vanished at once: their reports stay", "vanished", len(m.gone), "of", m.all)
 		return
 	}
-	slices.SortFunc(m.gone, func(a, b *metav1.PartialObjectMetadata) int { return strings.Compare(a.Name, b.Name) })
-	gone, err := r.reallyGone(ctx, p, m.gone[:min(len(m.gone), maxVanished)])
+	writer := string(p.scan.UID) + "/" + p.run
+	gone, err := r.reallyGone(ctx, p, lookedInto(m.gone, writer))
 	if err != nil {
 		logger.Error(err, "the reports of vanished images stay until the next run")
 		return
 	}
-	writer := string(p.scan.UID) + "/" + p.run
 	for _, report := range gone {
 		if err := r.missed(ctx, report, writer); err != nil {
 			logger.Error(err, "the report of a vanished image stays until the next run", "report", report.Name)
 		}
 	}
+}
+
+// lookedInto are the reports that a run looks into. Of many a run cannot decide, each night of the same: those of images that may not be read,
+// of directories that are empty now. So that these keep none of the others from their turn, each run begins at a place of its own.
+func lookedInto(gone []*metav1.PartialObjectMetadata, run string) []*metav1.PartialObjectMetadata {
+	slices.SortFunc(gone, func(a, b *metav1.PartialObjectMetadata) int { return strings.Compare(a.Name, b.Name) })
+	if len(gone) <= maxVanished {
+		return gone
+	}
+	sum := sha256.Sum256([]byte(run))
+	first := int(binary.BigEndian.Uint32(sum[:]) % uint32(len(gone)))
+	return slices.Concat(gone[first:], gone[:first])[:maxVanished]
 }
 
 // missed notes that a run missed an image, or deletes its report where another run noted it before.

@@ -4,11 +4,20 @@
 package sifscan
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -82,6 +91,101 @@ func TestMoreThanAFifthAtOnceIsNoCleanUp(t *testing.T) {
 		if got := m.tooMany(); got != tc.want {
 			t.Errorf("%d of %d: too many is %v", tc.gone, tc.gone+tc.there, got)
 		}
+	}
+}
+
+// volumeOf is an API server with a claim and reports of images by path, of no scan that saw them.
+func volumeOf(t *testing.T, paths ...string) (*Reconciler, func() []string) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	objects := []client.Object{&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "hpc", Name: "shared", UID: claimUID}}}
+	for _, path := range paths {
+		objects = append(objects, &v1alpha1.ScanReport{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "hpc", Name: nameOf(path), UID: types.UID(path), OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: "shared", UID: claimUID}}},
+			Report: v1alpha1.Report{Target: v1alpha1.ReportTarget{Path: "/" + path}},
+		})
+	}
+	server := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	left := func() (names []string) {
+		list := &v1alpha1.ScanReportList{}
+		if err := server.List(t.Context(), list); err != nil {
+			t.Fatal(err)
+		}
+		for i := range list.Items {
+			names = append(names, list.Items[i].Name)
+		}
+		return names
+	}
+	return &Reconciler{Client: server, Live: server}, left
+}
+
+func nameOf(path string) string { return "sr-" + strings.ReplaceAll(path, "/", "-") }
+
+func TestReportsThatNothingIsKnownOfKeepNoOthersFromBeingDeleted(t *testing.T) {
+	var all []string
+	for i := range 250 {
+		all = append(all, fmt.Sprintf("emptied/%03d.sif", i)) // their names come first
+	}
+	for i := range 10 {
+		all = append(all, fmt.Sprintf("used/%d.sif", i))
+	}
+	r, left := volumeOf(t, all...)
+	for night := range 2 {
+		if n := len(left()); n != 260 {
+			t.Fatalf("night %d begins with %d reports", night, n)
+		}
+		scan := makeScan().with(func(s *v1alpha1.SIFScan) { s.UID = types.UID(fmt.Sprint("night-", night)) }).obj()
+		p := &pass{scan: scan, run: RunID(scan)}
+		there := makeInventory(JobName(scan.Name, p.run), 0, 0)
+		there.Name, there.Labels = fmt.Sprint(there.Name, night), maps.Clone(ofRun(p))
+		there.Labels[v1alpha1.LabelWorker] = "0"
+		there.Entries = []v1alpha1.InventoryEntry{{Path: "used/there.sif", Outcome: v1alpha1.EntryUnchanged, Report: "sr-there"}}
+		if err := r.Client.Create(t.Context(), &there.ScanInventory); err != nil {
+			t.Fatal(err)
+		}
+		m := &missing{scope: "s", tally: newTally(), all: 10_000}
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
+		if err := r.Client.List(t.Context(), list); err != nil {
+			t.Fatal(err)
+		}
+		for i := range list.Items {
+			m.gone = append(m.gone, &list.Items[i])
+		}
+		r.clearVanished(t.Context(), p, m)
+	}
+	if names := left(); len(names) != 250 || slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "sr-used") }) {
+		t.Errorf("%d reports stay, from %s to %s", len(names), names[0], names[len(names)-1])
+	}
+}
+
+func TestEveryReportHasItsTurnWhereMoreAreMissingThanARunLooksInto(t *testing.T) {
+	var gone []*metav1.PartialObjectMetadata
+	for i := range 3 * maxVanished {
+		gone = append(gone, makeReport(fmt.Sprintf("sr-%04d", i)))
+	}
+	turns := map[string]int{}
+	const nights = 30
+	for night := range nights {
+		looked := lookedInto(slices.Clone(gone), fmt.Sprint("run ", night))
+		if again := lookedInto(slices.Clone(gone), fmt.Sprint("run ", night)); len(looked) != maxVanished || !slices.Equal(looked, again) {
+			t.Fatalf("%d reports, or others at the second look at one run", len(looked))
+		}
+		for _, report := range looked {
+			turns[report.Name]++
+		}
+	}
+	for _, report := range gone {
+		if turns[report.Name] < 2 {
+			t.Fatalf("%s had %d turns in %d nights", report.Name, turns[report.Name], nights)
+		}
+	}
+	if few := gone[:maxVanished]; len(lookedInto(slices.Clone(few), "any")) != maxVanished {
+		t.Error("all are looked into where that is possible")
 	}
 }
 
