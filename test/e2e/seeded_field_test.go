@@ -229,7 +229,7 @@ func (f *field) scanUndisturbed() {
 	Expect(f.undisturbed[1].kept()).To(HaveLen(faults.Images))
 	Expect(f.undisturbedLive.kept()).To(HaveLen(faults.LiveImages))
 	var err error
-	f.running, err = inventoriesOf(f.calm[1])
+	f.running, err = workersLeft(f.calm[1])
 	Expect(err).NotTo(HaveOccurred())
 }
 

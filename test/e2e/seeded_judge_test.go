@@ -40,6 +40,7 @@ func (f *field) judge() {
 	f.check("what only the database was another for was not opened, but where its scanner died", f.matchedAgain)
 	f.check("every document is there, and no other", f.eachDocument)
 	f.check("the ScanSchedule made what it was asked for, each once, and knows how it ended", f.eachScheduled)
+	f.check("another operator went on where the one at work was struck", f.tookTurns)
 	f.removeDoomed()
 	f.check("no Job, pod, process or directory of a pod is left", f.nothingLeft)
 }
@@ -65,7 +66,7 @@ func (f *field) eachScan() int {
 	}
 	for _, s := range f.scans {
 		Expect(get(s.scan)()).NotTo(BeNil())
-		inventories, err := inventoriesOf(s.scan)
+		inventories, err := workersLeft(s.scan)
 		Expect(err).NotTo(HaveOccurred())
 		var reports map[string]*v1alpha1.ScanReport
 		if last[s.planned.Site] == s.scan.UID && !s.planned.Doomed || s.planned.Live {
@@ -90,8 +91,8 @@ func (f *field) eachScan() int {
 	return len(f.scans)
 }
 
-// inventoriesOf returns what the workers of a scan's run left.
-func inventoriesOf(scan *v1alpha1.SIFScan) ([]v1alpha1.ScanInventory, error) {
+// workersLeft returns what the workers of a scan's run left.
+func workersLeft(scan *v1alpha1.SIFScan) ([]v1alpha1.ScanInventory, error) {
 	list := &v1alpha1.ScanInventoryList{}
 	err := admin.List(ctx, list, client.InNamespace(scan.Namespace), client.MatchingLabels{
 		v1alpha1.LabelScanUID: string(scan.UID), v1alpha1.LabelRun: scan.Status.RunID}, client.HasLabels{v1alpha1.LabelWorker})
@@ -237,6 +238,16 @@ func (f *field) engines() map[int]string {
 		}
 	}
 	return all
+}
+
+// tookTurns complains where the same operator always came back first. One that is stopped for long cannot: that is a
+// complaint of its own.
+func (f *field) tookTurns() int {
+	count := f.plan.Count()
+	if struck := count[faults.KillOperator] + count[faults.StopOperator]; struck > 2 && f.takeovers == 0 {
+		f.complain("the operator was struck %d times, and no other went on", struck)
+	}
+	return f.takeovers
 }
 
 func (f *field) isLive(site int) bool {

@@ -105,16 +105,11 @@ func (f *field) hitOperator(signal unix.Signal, during time.Duration) error {
 	}
 	stopped := time.Now()
 	other := func() error {
-		now, err := leader()
-		switch {
-		case err != nil:
-			return err
-		case now.UID == pod.UID && time.Since(stopped) > faults.Takeover:
-			return fmt.Errorf("%s is said to be at work", pod.Name)
-		case now.UID == pod.UID:
-			return fmt.Errorf("%s was at work", pod.Name)
+		now, err := leader() // until its lease is over, the one that was struck
+		if err == nil && now.UID == pod.UID {
+			err = fmt.Errorf("%s, which was struck, is said to be at work", pod.Name)
 		}
-		return nil
+		return err
 	}
 	if signal == unix.SIGKILL {
 		// Kubelet starts it again at once: either may be the next that gets the lease.

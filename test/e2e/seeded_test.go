@@ -15,6 +15,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -144,7 +145,7 @@ func (f *field) one(planned faults.Scan, name string) error {
 // volume replaces.
 func (f *field) consistent(scan *v1alpha1.SIFScan) error {
 	return until(ctx, recovery, func() error {
-		inventories, err := inventoriesOf(scan)
+		inventories, err := workersLeft(scan)
 		if err != nil {
 			return err
 		}
@@ -190,10 +191,16 @@ func (f *field) ended(scan *v1alpha1.SIFScan) error {
 	if err := admin.Get(ctx, client.ObjectKeyFromObject(scan), scan); err != nil {
 		return err
 	}
-	if faults.Final(scan) && scan.Status.CompletionTime != nil {
-		return nil
+	switch {
+	case !faults.Final(scan) || scan.Status.CompletionTime == nil:
+		return errors.New("it has not ended: " + conditionsOf(scan))
+	case scan.Spec.Target.Running != nil && strings.Contains(messageOf(scan), corev1.TaintNodeDiskPressure):
+		// No pod is sent to a node whose disk is full: it says so, and is asked again, as an administrator would.
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationRescanAt, scan.Status.CompletionTime.UTC())
+		err := admin.Patch(ctx, scan.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)))
+		return errors.Join(errors.New("it is asked again: "+messageOf(scan)), err)
 	}
-	return errors.New("it has not ended: " + conditionsOf(scan))
+	return nil
 }
 
 // begin makes the SIFScan, or has the ScanSchedule make it.
