@@ -174,9 +174,14 @@ const (
 	// the image replaced, separated by commas. The controller deletes them after the run.
 	AnnotationSuperseded = "sifscan.io/superseded-artifacts"
 	// AnnotationLastDeath on the first chunk of a worker's ScanInventory: reason and message,
-	// separated by ": ", of the worker's last pod that died, written by the controller. The
-	// next pod's report of an image that killed its worker repeats it.
+	// separated by ": ", of the worker's last pod that died, written by the controller: of the last whose image may have
+	// caused it, if there was one. The next pod's report of an image that killed its worker repeats it.
 	AnnotationLastDeath = "sifscan.io/last-death"
+	// AnnotationInHand on the first chunk of a worker's ScanInventory, written by the reporter while the first of
+	// worker.inFlight is being read, or was when the pod ended: the UID of the pod, "/", and InHand….
+	AnnotationInHand = "sifscan.io/in-hand"
+	// AnnotationJudged there, written by the controller: the UID of the worker's last pod that died, "/", and Death….
+	AnnotationJudged = "sifscan.io/last-death-of"
 
 	// AnnotationNode is the node that a Job in the namespace of node scans is for.
 	AnnotationNode = "sifscan.io/node"
@@ -198,6 +203,24 @@ const (
 	AnnotationRunAsUser          = "sifscan.io/run-as-user"
 	AnnotationRunAsGroup         = "sifscan.io/run-as-group"
 	AnnotationSupplementalGroups = "sifscan.io/supplemental-groups"
+)
+
+// What is known of the image in AnnotationInHand.
+const (
+	// InHandReading: the scanner reads it, for all that is known.
+	InHandReading = "reading"
+	// InHandReleased: the scanner was told to end, and said so.
+	InHandReleased = "released"
+	// InHandLost: the scanner ended without a word.
+	InHandLost = "lost"
+)
+
+// What AnnotationJudged says of the end of a pod.
+const (
+	// DeathOfImage: the image that the pod had in hand may have caused it.
+	DeathOfImage = "death"
+	// DeathByDisruption: a drain, a preemption, a node that went away.
+	DeathByDisruption = "disruption"
 )
 
 // OutcomeScanned is the value of AnnotationOutcome on the report of an image that was read.

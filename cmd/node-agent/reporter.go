@@ -43,7 +43,7 @@ func reporterCommand() *cobra.Command {
 		RunE: failing(func(c *cobra.Command, _ []string) error {
 			o.Artifacts = v1alpha1.ArtifactStore(artifacts)
 			o.Rescan = v1alpha1.RescanPolicy(rescan)
-			o.Namespace, o.Node = cmp.Or(namespace, os.Getenv("POD_NAMESPACE")), os.Getenv("NODE_NAME")
+			o.Namespace, o.Node, o.PodUID = cmp.Or(namespace, os.Getenv("POD_NAMESPACE")), os.Getenv("NODE_NAME"), os.Getenv("POD_UID")
 			var err error
 			if o.Worker = nodeWorker; nodeWorker < 0 {
 				if o.Worker, err = workerIndex(o.Workers); err != nil {

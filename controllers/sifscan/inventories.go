@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -52,8 +53,8 @@ func (r *Reconciler) removeOldInventories(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// recordDeath notes on a worker's first inventory why its pod died. The scanner cannot know: the
-// next pod's report of the image that killed it repeats this.
+// recordDeath notes on a worker's first inventory why its pod died, and whether an image may have caused it. The scanner
+// cannot know: the next pod counts by it, and its report of the image that is given up repeats the last death that counts.
 func (r *Reconciler) recordDeath(ctx context.Context, p *pass, pod *corev1.Pod, why cause) error {
 	first := &metav1.PartialObjectMetadata{}
 	first.SetGroupVersionKind(inventoryKind)
@@ -61,16 +62,31 @@ func (r *Reconciler) recordDeath(ctx context.Context, p *pass, pod *corev1.Pod, 
 	if err := r.Client.Get(ctx, key, first); err != nil {
 		return client.IgnoreNotFound(err) // it died before it had begun anything
 	}
-	text := printable(why.reason+": "+why.message, maxDetail)
-	if first.Labels[v1alpha1.LabelScanUID] != string(p.scan.UID) || first.Annotations[v1alpha1.AnnotationLastDeath] == text {
+	before := first.DeepCopy()
+	if first.Labels[v1alpha1.LabelScanUID] != string(p.scan.UID) || !noteDeath(&first.ObjectMeta, pod, why) {
 		return nil
 	}
-	before := first.DeepCopy()
-	metav1.SetMetaDataAnnotation(&first.ObjectMeta, v1alpha1.AnnotationLastDeath, text)
 	if err := r.Client.Patch(ctx, first, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("annotate ScanInventory %s: %w", first.Name, conflict(err))
 	}
 	return nil
+}
+
+// noteDeath notes the end of a pod; false where that was done. A disruption takes no other death's place: an image may wait
+// for its turn to be given up.
+func noteDeath(inventory *metav1.ObjectMeta, pod *corev1.Pod, why cause) bool {
+	text, verdict := printable(why.reason+": "+why.message, maxDetail), v1alpha1.DeathOfImage
+	if disrupted(pod) {
+		verdict = v1alpha1.DeathByDisruption
+		text = cmp.Or(inventory.Annotations[v1alpha1.AnnotationLastDeath], text)
+	}
+	judged := string(pod.UID) + "/" + verdict
+	if inventory.Annotations[v1alpha1.AnnotationLastDeath] == text && inventory.Annotations[v1alpha1.AnnotationJudged] == judged {
+		return false
+	}
+	metav1.SetMetaDataAnnotation(inventory, v1alpha1.AnnotationLastDeath, text)
+	metav1.SetMetaDataAnnotation(inventory, v1alpha1.AnnotationJudged, judged)
+	return true
 }
 
 // workerOf returns the index that the Job controller gave a pod.

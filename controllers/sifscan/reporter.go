@@ -27,6 +27,7 @@ func (in JobInputs) reporter() corev1.Container {
 		Env: append([]corev1.EnvVar{
 			fromField("POD_NAMESPACE", "metadata.namespace"),
 			fromField("NODE_NAME", "spec.nodeName"),
+			fromField("POD_UID", "metadata.uid"),
 		}, goEnv(reporterResources.Limits)...),
 		Resources:       *reporterResources.DeepCopy(),
 		SecurityContext: containerSecurity(),

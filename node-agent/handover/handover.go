@@ -45,6 +45,9 @@ const (
 	EventListed EventType = "listed"
 	// EventBegun: the scan of Path begins. A death of the scanner from here to the entry is blamed on it.
 	EventBegun EventType = "begun"
+	// EventReleased: the scan of Path ended without an outcome, and its image is not to blame: the scanner was told to
+	// end, or reads the image again later.
+	EventReleased EventType = "released"
 	// EventEntry: Path has an Outcome. With a Folder, its report waits there.
 	EventEntry EventType = "entry"
 	// EventContainer: a Container is alive on the node. Told again once its image has a report.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"strconv"
 	"time"
 
@@ -39,7 +38,7 @@ type inventory struct {
 	items     []item
 	index     map[any]int // path, or occurrence, → position in items
 	done      int         // entries
-	inFlight  map[string]int32
+	inHand    inHand
 	attempts  map[string]int32 // of earlier pods
 	death     string
 	total     *int32
@@ -63,7 +62,6 @@ func newInventory(o Options) *inventory {
 	return &inventory{
 		opts:      o,
 		index:     map[any]int{},
-		inFlight:  map[string]int32{},
 		attempts:  map[string]int32{},
 		startedAt: metav1.NewTime(o.Now()),
 		chunks:    []chunk{{}},
@@ -107,8 +105,13 @@ func (in *inventory) resume(old *v1alpha1.ScanInventory) {
 	if old.Worker.StartedAt != nil {
 		in.startedAt = *old.Worker.StartedAt
 	}
-	for _, f := range old.Worker.InFlight {
-		in.attempts[f.Path] = f.Attempts
+	for i, f := range old.Worker.InFlight {
+		if i == 0 && blameless(old.Annotations) {
+			f.Attempts--
+		}
+		if f.Attempts > 0 {
+			in.attempts[f.Path] = f.Attempts
+		}
 	}
 }
 
@@ -117,12 +120,10 @@ func (in *inventory) listed(total int32) {
 	in.dirty = true
 }
 
-func (in *inventory) begun(path string) {
-	in.inFlight[path] = in.attempts[path] + 1
-}
-
 func (in *inventory) entry(path string, outcome v1alpha1.EntryOutcome, report string) {
-	delete(in.inFlight, path)
+	if in.inHand.path == path {
+		in.inHand = inHand{}
+	}
 	delete(in.attempts, path)
 	if !slices.Contains(outcomes, outcome) {
 		outcome = v1alpha1.EntryFailed
@@ -190,30 +191,6 @@ func (in *inventory) worker() v1alpha1.InventoryWorker {
 	}
 }
 
-// suspects are the targets in flight, and those that killed an earlier pod and have no
-// outcome yet, worst first.
-func (in *inventory) suspects() []v1alpha1.InFlight {
-	all := map[string]int32{}
-	for path, n := range in.attempts {
-		all[path] = n
-	}
-	for path, n := range in.inFlight {
-		all[path] = n
-	}
-	list := make([]v1alpha1.InFlight, 0, len(all))
-	for path, n := range all {
-		list = append(list, v1alpha1.InFlight{Path: path, Attempts: n})
-	}
-	sort.Slice(list, func(i, j int) bool {
-		if list[i].Attempts != list[j].Attempts {
-			return list[i].Attempts > list[j].Attempts
-		}
-		return list[i].Path < list[j].Path
-	})
-	const most = 64 // the API's bound
-	return list[:min(len(list), most)]
-}
-
 // object builds the ScanInventory of a chunk.
 func (in *inventory) object(i int) *v1alpha1.ScanInventory {
 	c := in.chunks[i]
@@ -223,7 +200,7 @@ func (in *inventory) object(i int) *v1alpha1.ScanInventory {
 			Name:            in.name(i),
 			ResourceVersion: c.version,
 			Labels:          in.labels(),
-			Annotations:     c.annotations,
+			Annotations:     in.annotations(i),
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: v1alpha1.GroupVersion.String(),
 				Kind:       "SIFScan",

@@ -60,8 +60,9 @@ func TestAnInventoryOfAnEarlierPodGoesOn(t *testing.T) {
 	first.listed(4)
 	first.entry("a.sif", v1alpha1.EntryScanned, "sr-a")
 	first.begun("poison.sif")
+	first.ended()
 	stored := first.object(0)
-	stored.Annotations = map[string]string{v1alpha1.AnnotationLastDeath: "OOMKilled: more memory"}
+	stored.Annotations = withAll(stored.Annotations, map[string]string{v1alpha1.AnnotationLastDeath: "OOMKilled: more memory"})
 	stored.ResourceVersion = "7"
 
 	o := options()

@@ -31,8 +31,8 @@ type Claim struct {
 type Options struct {
 	// Namespace of the SIFScan, the claim, and every object written.
 	Namespace string
-	// Node this pod runs on.
-	Node string
+	// Node this pod runs on, and its UID.
+	Node, PodUID string
 	// Scan names the SIFScan, Run its run.
 	ScanName, ScanUID, Run string
 	// Job is the name of the Job: inventories are named after it.
@@ -138,7 +138,9 @@ func Run(ctx context.Context, api client.Client, resultsDir, stateDir string, op
 		return err
 	}
 	// The scanner is gone: what it left is all there will ever be.
-	return errors.Join(hand.Next(r.handler(work)), r.flush(work))
+	err = hand.Next(r.handler(work))
+	r.inventory.ended()
+	return errors.Join(err, r.flush(work))
 }
 
 // tell gives the scanner what the API knows. A container that was started anew in its pod finds that
@@ -178,6 +180,8 @@ func (r *Reporter) handle(ctx context.Context, e handover.Event) error {
 		r.inventory.listed(e.Total)
 	case handover.EventBegun:
 		r.inventory.begun(e.Path)
+	case handover.EventReleased:
+		r.inventory.released(e.Path)
 	case handover.EventRecall:
 		return r.recall(ctx, e)
 	case handover.EventEntry:

@@ -6,6 +6,7 @@ package scan
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -26,6 +27,8 @@ type Sink interface {
 	Listed(total int) error
 	// Begin tells that the scan of a target begins.
 	Begin(p Place) error
+	// Release tells that it ended without an outcome, and that the target is not to blame. It may be called at any time.
+	Release(p Place) error
 	// Note gives the outcome of a place that has no result of its own in this run. The report is that of an earlier run.
 	Note(p Place, outcome v1alpha1.EntryOutcome, report string) error
 	// Deliver gives a result. It may be kept back until earlier ones are stored.
@@ -143,6 +146,9 @@ func (r *run) targets(ctx context.Context, targets []target) error {
 		}
 		if result != nil && r.again(result) {
 			again = append(again, lastTurn{t, result.Report.Target.ModTime})
+			if err := r.sink.Release(t.place()); err != nil { // else it were blamed for what others do meanwhile
+				return err
+			}
 			continue
 		}
 		if err := r.deliver(ctx, result); err != nil {
@@ -188,12 +194,18 @@ func (r *run) target(ctx context.Context, t target) (*Result, error) {
 	if err := r.sink.Begin(at); err != nil {
 		return nil, err
 	}
+	// A read that hangs must not keep it from being said: of a volume whose server is away, none returns.
+	stop := context.AfterFunc(ctx, func() { _ = r.sink.Release(at) })
+	defer stop()
 	result := r.rematch(ctx, t, before)
 	if result == nil {
 		result = r.scan(ctx, t)
 	}
 	// The end of the run is no property of the image that was being read.
-	return result, context.Cause(ctx)
+	if ctx.Err() != nil {
+		return nil, errors.Join(context.Cause(ctx), r.sink.Release(at))
+	}
+	return result, nil
 }
 
 func (r *run) reportName(at Place) string {

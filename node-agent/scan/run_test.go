@@ -83,6 +83,7 @@ func (s *shelf) truncated(name string) *shelf {
 type sink struct {
 	total    int
 	begun    []string
+	released chan string
 	notes    map[string]v1alpha1.EntryOutcome
 	reports  map[string]string
 	results  map[string]*scan.Result
@@ -91,7 +92,7 @@ type sink struct {
 }
 
 func newSink() *sink {
-	return &sink{notes: map[string]v1alpha1.EntryOutcome{}, reports: map[string]string{}, results: map[string]*scan.Result{}}
+	return &sink{notes: map[string]v1alpha1.EntryOutcome{}, reports: map[string]string{}, results: map[string]*scan.Result{}, released: make(chan string, 64)}
 }
 
 func (s *sink) Listed(n int) error { s.total = n; return nil }
@@ -100,6 +101,10 @@ func (s *sink) Begin(p scan.Place) error {
 	if s.onBegin != nil {
 		s.onBegin(p.Name)
 	}
+	return nil
+}
+func (s *sink) Release(p scan.Place) error {
+	s.released <- p.Name
 	return nil
 }
 func (s *sink) Note(p scan.Place, o v1alpha1.EntryOutcome, report string) error {
@@ -351,6 +356,82 @@ func TestTheEndOfTheRunIsNoFailureOfTheImageInHand(t *testing.T) {
 	}
 	if len(to.results) != 0 || to.finished {
 		t.Errorf("results %v were delivered after the end", to.reasons())
+	}
+	if diff := cmp.Diff([]string{"a.sif"}, to.begun); diff != "" {
+		t.Errorf("begun after the end: %s", diff)
+	}
+	if got := <-to.released; got != "a.sif" {
+		t.Errorf("released %q: it would count as a death", got)
+	}
+}
+
+// hanging is an engine whose read comes back only when it is let go.
+type hanging struct{ began, letGo chan struct{} }
+
+func (hanging) Name() string { return "native" }
+func (h hanging) Scan(context.Context, engine.Target) (*engine.Result, error) {
+	close(h.began)
+	<-h.letGo
+	return nil, errors.New("let go")
+}
+
+func TestARunThatIsToldToEndReleasesItsImageAlsoWhereTheReadHangs(t *testing.T) {
+	root, err := volume.OpenRoot(newShelf(t).image("a.sif").dir, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	h, to, scanner := hanging{make(chan struct{}), make(chan struct{})}, newSink(), newScanner(t)
+	scanner.Engine = h
+	ended := make(chan error, 1)
+	go func() {
+		_, err := scanner.Volume(ctx, root, volume.Spec{}, nil, to)
+		ended <- err
+	}()
+	<-h.began
+	cancel()
+	if got := <-to.released; got != "a.sif" {
+		t.Errorf("released %q", got)
+	}
+	close(h.letGo)
+	if err := <-ended; !errors.Is(err, context.Canceled) || len(to.results) > 0 {
+		t.Errorf("got %v, results %v", err, to.reasons())
+	}
+}
+
+// touched is an engine that somebody writes the image under.
+type touched struct {
+	engine.Engine
+	path string
+}
+
+func (e touched) Scan(ctx context.Context, t engine.Target) (*engine.Result, error) {
+	if strings.HasSuffix(t.DisplayName, filepath.Base(e.path)) {
+		if err := os.Chtimes(e.path, time.Now(), time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return e.Engine.Scan(ctx, t)
+}
+
+func TestAnImageThatWaitsForItsSecondTurnIsNotInHand(t *testing.T) {
+	s, to, scanner := newShelf(t).image("a.sif").image("b.sif"), newSink(), newScanner(t)
+	scanner.Engine = touched{scanner.Engine, s.path("a.sif")}
+	var released []string
+	to.onBegin = func(path string) {
+		if path == "b.sif" {
+			released = append(released, <-to.released)
+		}
+	}
+	if _, err := run(t, s, scanner, nil, to); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a.sif", "b.sif", "a.sif"}, to.begun); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"a.sif"}, released); diff != "" {
+		t.Errorf("before the next was begun: %s", diff)
 	}
 }
 

@@ -42,6 +42,9 @@ func (f *FolderSink) Listed(int) error { return nil }
 // Begin does nothing.
 func (f *FolderSink) Begin(Place) error { return nil }
 
+// Release does nothing.
+func (f *FolderSink) Release(Place) error { return nil }
+
 // Finish does nothing: results are complete when they are delivered.
 func (f *FolderSink) Finish(context.Context) error { return nil }
 
@@ -108,6 +111,11 @@ func (h *HandoverSink) Listed(total int) error {
 // Begin blames a death from here on on the target.
 func (h *HandoverSink) Begin(p Place) error {
 	return h.Hand.Tell(p.event(handover.Event{Type: handover.EventBegun}))
+}
+
+// Release takes that back.
+func (h *HandoverSink) Release(p Place) error {
+	return h.Hand.Tell(p.event(handover.Event{Type: handover.EventReleased}))
 }
 
 // Note tells the outcome of a path without a result.

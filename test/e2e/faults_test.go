@@ -10,6 +10,10 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -75,6 +79,35 @@ var _ = Describe("When something breaks", Label("faults"), func() {
 		for _, report := range reportsOf(scan) {
 			Expect(document(report, "sbom.spdx.json")).To(ContainSubstring("musl"))
 		}
+	})
+})
+
+var _ = Describe("An image that takes long", func() {
+	It("is scanned however often its scan is drained and suspended meanwhile", func() {
+		s := newSite().image(debian, "long.sif")
+		scan := s.busyScan().create()
+		for i := range 4 {
+			scanner := awaitWorker(scan, "0")
+			scanner.signal(unix.SIGSTOP) // or it might be through
+			DeferCleanup(func() { _ = unix.Kill(scanner.pid, unix.SIGCONT) })
+			pod, drained := podsOf(scan)[0], i%2 == 0
+			if drained {
+				Expect(admin.SubResource("eviction").Create(ctx, &pod, &policyv1.Eviction{
+					ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+				})).To(Succeed())
+			} else {
+				change(scan, func(s *v1alpha1.SIFScan) { s.Spec.Suspend = true })
+				Eventually(get(&pod)).Should(HaveField("DeletionTimestamp", Not(BeNil())))
+			}
+			scanner.signal(unix.SIGCONT)
+			Eventually(func() error { return admin.Get(ctx, client.ObjectKeyFromObject(&pod), &pod) }).WithTimeout(recovery).
+				Should(MatchError(apierrors.IsNotFound, "NotFound"))
+			if !drained {
+				change(scan, func(s *v1alpha1.SIFScan) { s.Spec.Suspend = false })
+			}
+		}
+		Eventually(get(scan)).WithTimeout(recovery).Should(beDone())
+		Expect(outcomesOf(scan)).To(Equal(outcomes{"long.sif": v1alpha1.EntryScanned}))
 	})
 })
 

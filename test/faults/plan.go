@@ -64,9 +64,9 @@ func (k Kind) OfCluster() bool {
 	return true
 }
 
-// deadly faults end a scanner that has an image in its hands. An image is given up after two such
-// deaths: a plan has at most one of them for each scan, so that what all feel has room, too.
-func (k Kind) deadly() bool { return k == KillScanner || k == EvictPod }
+// deadly faults end a scanner that has an image in its hands, for no reason that anybody sees. An image is given up after two
+// such deaths: a plan has at most one of them for each scan, so that what all feel has room, too. An eviction is none.
+func (k Kind) deadly() bool { return k == KillScanner }
 
 // Fault is one of them at its moment.
 type Fault struct {

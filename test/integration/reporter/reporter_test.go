@@ -196,6 +196,7 @@ var _ = Describe("A scan pod", func() {
 		w := s.inventories()[0].Worker
 		Expect(w.Done).To(BeEquivalentTo(1))
 		Expect(w.InFlight).To(Equal([]v1alpha1.InFlight{{Path: "big.sif", Attempts: 1}}))
+		Expect(s.inventories()[0].Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationInHand, "uid-of-pod/"+v1alpha1.InHandLost))
 	})
 
 	It("believes nothing that a compromised scanner writes", func() {

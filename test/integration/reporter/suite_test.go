@@ -172,7 +172,7 @@ func (s *site) pod() *pod {
 func (p *pod) options() agent.Options {
 	s := p.site
 	o := agent.Options{
-		Namespace: s.namespace, Node: "n1", ScanName: s.scan.Name, ScanUID: string(s.scan.UID), Run: s.run, Job: s.scan.Name + "-" + s.run,
+		Namespace: s.namespace, Node: "n1", PodUID: "uid-of-pod", ScanName: s.scan.Name, ScanUID: string(s.scan.UID), Run: s.run, Job: s.scan.Name + "-" + s.run,
 		Claims: append([]agent.Claim{{Name: s.claim.Name, UID: string(s.claim.UID)}}, p.more...), Engine: native.Name, ScanTypes: []string{"pkg"},
 		Artifacts: v1alpha1.ArtifactsConfigMap, MaxFindings: 20, Rescan: v1alpha1.RescanWhenChanged, FlushEvery: 50 * time.Millisecond, Grace: p.grace,
 		Worker: p.index, Workers: p.workers, LookEvery: 50 * time.Millisecond,
