@@ -16,6 +16,8 @@ const (
 	inLivePolicy  = "test/integration/live_policies_test.go"
 	inLiveRun     = "test/integration/live_run_test.go"
 	inAsked       = "test/integration/live_asked_test.go"
+	inNodePolicy  = "controllers/nodepolicy/"
+	inSchedules   = "controllers/scanschedule/asked_test.go"
 	inForged      = "test/integration/live_forged_test.go"
 	inNodePods    = "controllers/sifscan/livepod_test.go"
 	inNodeEngines = "controllers/sifscan/liveengine_test.go"
@@ -65,10 +67,17 @@ var shownBy = map[string][]string{
 	"The account with which Flux or Argo CD": {inLivePolicy, "asks it of the account with which Flux or Argo CD applies, as of everybody",
 		inLivePolicy, "has it allowed by cluster-admin, which may do everything"},
 
-	"Before a run begins, the operator looks": {inAsked, "no node is scanned, not even once it asks again",
-		"controllers/sifscan/liveasked_test.go", "TestNodesAreNotScannedWhereAdmissionDoesNotAskWhoMay"},
-	"Where they are not, the run is over":    {inAsked, "before who may asks for another run"},
-	"A ScanSchedule that was made meanwhile": {inAsked, "a change is asked for"},
+	"Before a run begins, and before a ScanSchedule": {inSchedules, "TestNoSIFScanOfNodesIsMadeForWhomNobodyAsked", inAsked, "no node is scanned, not even once it asks again",
+		inNodePolicy + "policy_test.go", "TestNodesAreNotScannedWhereAdmissionDoesNotAskWhoMay"},
+	"Where they are not, the run is over and": {inAsked, "no node is scanned, not even once it asks again, before who may asks for another run",
+		inSchedules, "TestNoSIFScanOfNodesIsMadeForWhomNobodyAsked"},
+	"What was there before policy and binding": {inAsked, "nothing begins that was made while no operator looked",
+		inNodePolicy + "asked_test.go", "before API servers have taken it up"},
+	"The condition `Asked` is then `False`": {inAsked, "a ScanSchedule makes no SIFScan before who may changes it",
+		inNodePolicy + "asked_test.go", "older, and scanned again after it was seen"},
+	"It names policy and binding by their":   {inNodePolicy + "asked_test.go", "a note of the policy before"},
+	"Who deletes and makes them anew":        {inNodePolicy + "asked_test.go", "the policy was made anew"},
+	"An edit of the binding by which it den": {inNodePolicy + "asked_test.go", "one that was asked for, while there is none", inSchedules, "refusedRetry"},
 
 	"`target.running`, `scanner.{engine": {inLivePolicy, "is accepted with all that may be set"},
 	"Everything else is refused":         {inLivePolicy, "A manifest of running containers is refused with what to change"},

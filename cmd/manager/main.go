@@ -76,6 +76,8 @@ func run(ctx context.Context, args []string) error {
 		Live:   mgr.GetAPIReader(),
 		Events: mgr.GetEventRecorder(recorder),
 		Clock:  clock.RealClock{},
+
+		NodeScans: o.operator.NodeScans != nil,
 	}
 	if err := schedules.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the ScanSchedule controller: %w", err)

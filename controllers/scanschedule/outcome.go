@@ -40,7 +40,11 @@ func (p *pass) tell(warning bool, reason, format string, args ...any) {
 }
 
 // refusal is an error that explains itself to the user.
-type refusal struct{ reason, message string }
+type refusal struct {
+	reason, message string
+	// stalled: only a change helps.
+	stalled bool
+}
 
 func (r *refusal) Error() string { return r.reason + ": " + r.message }
 
@@ -56,11 +60,11 @@ func explain(err error) (*refusal, error) {
 	case errors.As(err, &r):
 		return r, nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return &refusal{v1alpha1.ReasonNotAllowed, "the Namespace is being deleted"}, nil
+		return &refusal{reason: v1alpha1.ReasonNotAllowed, message: "the Namespace is being deleted"}, nil
 	case apierrors.IsInvalid(err):
-		return &refusal{v1alpha1.ReasonInvalidSpec, "correct spec.template: " + cut(err.Error())}, nil
+		return &refusal{reason: v1alpha1.ReasonInvalidSpec, message: "correct spec.template: " + cut(err.Error()), stalled: true}, nil
 	case apierrors.IsForbidden(err):
-		return &refusal{v1alpha1.ReasonNotAllowed, cut(err.Error())}, nil
+		return &refusal{reason: v1alpha1.ReasonNotAllowed, message: cut(err.Error())}, nil
 	}
 	return nil, err
 }
@@ -142,7 +146,7 @@ func (p *pass) conclude(d decision, refused *refusal) {
 	case p.schedule.Spec.Suspend:
 		p.health(metav1.ConditionTrue, false, v1alpha1.ReasonSuspended, prefix+"set spec.suspend to false to start runs again")
 	case refused != nil:
-		p.health(metav1.ConditionFalse, refused.reason == v1alpha1.ReasonInvalidSpec, refused.reason, prefix+refused.message)
+		p.health(metav1.ConditionFalse, refused.stalled, refused.reason, prefix+refused.message)
 	case d.step == hold:
 		p.health(metav1.ConditionTrue, false, reasonWaiting, prefix+fmt.Sprintf(
 			"a run is due and waits for SIFScan %s to finish, as concurrencyPolicy Forbid asks", p.active[0].Name))

@@ -27,7 +27,7 @@ func TestWhatTheAPIServerRefusesIsExplainedOrTriedAgain(t *testing.T) {
 		"a namespace that is being deleted": {terminating, v1alpha1.ReasonNotAllowed},
 		"a quota":                           {apierrors.NewForbidden(kind, "nightly-1", errors.New("exceeded quota")), v1alpha1.ReasonNotAllowed},
 		"a template that is wrong":          {apierrors.NewInvalid(schema.GroupKind{Kind: "SIFScan"}, "nightly-1", nil), v1alpha1.ReasonInvalidSpec},
-		"a name that is taken":              {&refusal{v1alpha1.ReasonNotAllowed, "taken"}, v1alpha1.ReasonNotAllowed},
+		"a name that is taken":              {&refusal{reason: v1alpha1.ReasonNotAllowed, message: "taken"}, v1alpha1.ReasonNotAllowed},
 		"a server that is away":             {apierrors.NewServiceUnavailable("away"), ""},
 		"a deletion that fails":             {&apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusInternalServerError}}, ""},
 	} {
@@ -52,7 +52,7 @@ func TestWhatTheAPIServerRefusesIsExplainedOrTriedAgain(t *testing.T) {
 func TestARefusedRunIsStillOwed(t *testing.T) {
 	s := nightly()
 	p, d := look(t, s, at("2026-11-21T01:30:00Z"))
-	p.conclude(d, &refusal{v1alpha1.ReasonNotAllowed, "quota"})
+	p.conclude(d, &refusal{reason: v1alpha1.ReasonNotAllowed, message: "quota"})
 	if s.Status.LastScheduleTime != nil || !s.Status.NextScheduleTime.Time.Equal(d.due) {
 		t.Errorf("last run %v, next %v", s.Status.LastScheduleTime, s.Status.NextScheduleTime)
 	}

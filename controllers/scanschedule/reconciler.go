@@ -42,6 +42,8 @@ type Reconciler struct {
 	Live   client.Reader
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
+	// NodeScans tells that the operator scans running containers. Where it does not, such SIFScans are refused.
+	NodeScans bool
 }
 
 const (
@@ -110,11 +112,14 @@ func (r *Reconciler) reconcile(ctx context.Context, p *pass) (ctrl.Result, error
 		return ctrl.Result{}, nil // until the spec changes
 	}
 	d := decide(p.situation(calendar))
-	switch d.step {
-	case start:
-		err = r.start(ctx, p, d)
-	case replace:
-		err = r.replace(ctx, p)
+	err = r.checkAsked(ctx, p, d)
+	if err == nil {
+		switch d.step {
+		case start:
+			err = r.start(ctx, p, d)
+		case replace:
+			err = r.replace(ctx, p)
+		}
 	}
 	refused, err := explain(err)
 	if err != nil && d.step != replace {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -47,7 +48,7 @@ type server struct {
 func newServer(t *testing.T, s *v1alpha1.ScanSchedule, scans ...v1alpha1.SIFScan) *server {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), admissionv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	build := fake.NewClientBuilder().WithScheme(scheme).WithObjects(s).WithStatusSubresource(s, &v1alpha1.SIFScan{})

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/controllers/nodepolicy"
 )
 
 // nodeJobInterval is the least time between two looks at a run because its Jobs moved: with 50 slots
@@ -276,7 +277,7 @@ func (r *Reconciler) createNodeJob(ctx context.Context, p *pass, job *batchv1.Jo
 func (r *Reconciler) settleEnded(ctx context.Context, o *outlook, s *survey) error {
 	for _, n := range s.nodes {
 		if n.listing != nil && n.outcome.reason == "" {
-			if err := r.settleTask(ctx, o, n, n.listing); err != nil {
+			if err := r.settleListing(ctx, o, n); err != nil {
 				return err
 			}
 		}
@@ -284,7 +285,7 @@ func (r *Reconciler) settleEnded(ctx context.Context, o *outlook, s *survey) err
 			if _, over := t.over(); over {
 				continue
 			}
-			if err := r.settleTask(ctx, o, n, t); err != nil {
+			if err := r.giveUp(ctx, o, n, t, r.keepFromReading); err != nil {
 				return err
 			}
 		}
@@ -292,18 +293,23 @@ func (r *Reconciler) settleEnded(ctx context.Context, o *outlook, s *survey) err
 	return nil
 }
 
-func (r *Reconciler) settleTask(ctx context.Context, o *outlook, n *nodeState, t *nodeTask) error {
-	if _, over := t.over(); over {
-		if t.unheard(o.p.now) {
-			return nil
-		}
-		return r.settle(ctx, o.p, n, t.verdict())
+func (r *Reconciler) settleListing(ctx context.Context, o *outlook, n *nodeState) error {
+	if _, over := n.listing.over(); !over {
+		return r.giveUp(ctx, o, n, n.listing, r.settle)
 	}
+	if n.listing.unheard(o.p.now) {
+		return nil
+	}
+	return r.settle(ctx, o.p, n, n.listing.verdict())
+}
+
+// giveUp deletes a Job that will not end well, once it is written why.
+func (r *Reconciler) giveUp(ctx context.Context, o *outlook, n *nodeState, t *nodeTask, write func(context.Context, *pass, *nodeState, cause) error) error {
 	why, given := stuck(n, t, o.nodes[n.Name], o.p.pendingDeadline, o.p.now)
 	if !given {
 		return nil
 	}
-	if err := r.settle(ctx, o.p, n, why); err != nil {
+	if err := write(ctx, o.p, n, why); err != nil {
 		return err
 	}
 	return r.deleteJob(ctx, t.job)
@@ -422,6 +428,9 @@ func (r *Reconciler) afterLive(ctx context.Context, p *pass) (ctrl.Result, error
 	}
 	if err := r.removeOldInventories(ctx, p); err != nil || r.Config.NodeScans == nil {
 		return ctrl.Result{}, err
+	}
+	if nodepolicy.Refused(p.scan.Status.Conditions) {
+		return r.askLater(ctx, p)
 	}
 	if left := timeToLive(&p.scan.Spec, p.scan.Status.CompletionTime.Time, p.now); left > 0 {
 		return ctrl.Result{RequeueAfter: left}, nil

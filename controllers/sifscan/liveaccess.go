@@ -67,7 +67,7 @@ func (r *Reconciler) beginLive(ctx context.Context, p *pass) ([]plannedNode, err
 	if err := r.checkFresh(ctx, p.scan); err != nil {
 		return nil, err
 	}
-	if err := r.checkAsked(ctx); err != nil {
+	if err := r.checkAsked(ctx, p); err != nil {
 		return nil, err
 	}
 	nodes, err := r.selectNodes(ctx, p.scan)

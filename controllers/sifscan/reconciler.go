@@ -17,8 +17,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -26,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/controllers/nodepolicy"
 )
 
 // +kubebuilder:rbac:groups=sifscan.io,resources=sifscans,verbs=get;list;watch
@@ -175,14 +174,17 @@ func (p *pass) begin() {
 	if p.scan.Status.RunID == p.run {
 		return
 	}
-	covered := meta.FindStatusCondition(p.scan.Status.Conditions, v1alpha1.ConditionCovered)
+	conditions := p.scan.Status.Conditions
 	p.scan.Status = v1alpha1.SIFScanStatus{
 		ObservedGeneration:  p.scan.Generation,
 		RunID:               p.run,
 		LastHandledRescanAt: p.scan.Annotations[v1alpha1.AnnotationRescanAt],
 	}
-	if covered != nil { // it speaks of the last run that ended, whichever that was
-		p.scan.Status.Conditions = []metav1.Condition{*covered}
+	for _, c := range conditions {
+		// Covered speaks of the last run that ended, whichever that was; Asked of the SIFScan.
+		if c.Type == v1alpha1.ConditionCovered || c.Type == nodepolicy.Condition && p.scan.Spec.Target.Running != nil {
+			p.scan.Status.Conditions = append(p.scan.Status.Conditions, c)
+		}
 	}
 }
 

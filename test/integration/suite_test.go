@@ -76,6 +76,7 @@ var _ = BeforeSuite(func() {
 
 	kubectl("apply", "--server-side", "-k", filepath.Join("..", "..", "config", "node-scans"))
 	awaitPolicies()
+	awaitNodePolicy()
 
 	operator = startOperator(nil)
 	DeferCleanup(func() { operator.stop() })
@@ -157,6 +158,7 @@ func startOperator(wrap func(client.WithWatch) client.Client, changes ...func(*s
 	}).SetupWithManager(ctx, mgr)).To(Succeed())
 	Expect((&scanschedule.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("sifscan.io/operator"), Clock: now,
+		NodeScans: configuration.NodeScans != nil,
 	}).SetupWithManager(mgr)).To(Succeed())
 	p := &process{cancel: cancel, ended: make(chan error, 1)}
 	go func() { p.ended <- mgr.Start(ctx) }()
