@@ -132,12 +132,9 @@ func (r *run) failures(ctx context.Context, failures []failure) error {
 	return nil
 }
 
-// targets scans the targets: first those that killed no scanner yet, so that an image that
-// kills every pod takes no other with it; images that changed while they were read, or may have been, once more at the end.
+// targets scans the targets in their turn; images that changed while they were read, or may have been, once more at the end.
 func (r *run) targets(ctx context.Context, targets []target) error {
-	slices.SortStableFunc(targets, func(a, b target) int {
-		return int(r.known.Attempts[a.place().Name]) - int(r.known.Attempts[b.place().Name])
-	})
+	slices.SortStableFunc(targets, func(a, b target) int { return r.turn(a) - r.turn(b) })
 	var again []lastTurn
 	for _, t := range targets {
 		result, err := r.target(ctx, t)
@@ -171,6 +168,17 @@ func (r *run) targets(ctx context.Context, targets []target) error {
 		}
 	}
 	return nil
+}
+
+// turn is where a target stands in line. Those that killed no scanner yet come before those that did, so that an image that
+// kills every pod takes no other with it. Who is given up comes before all: its reason is that of the worker's last death,
+// which the next image that is opened may replace.
+func (r *run) turn(t target) int {
+	deaths := int(r.known.Attempts[t.place().Name])
+	if deaths >= maxDeaths {
+		return -1
+	}
+	return deaths
 }
 
 // target scans one target, or returns nil where it already has an outcome.

@@ -309,6 +309,11 @@ func TestATargetOfAnEarlierPodIsCountedAndNotScannedAgain(t *testing.T) {
 func TestAnImageThatKilledAScannerComesLastAndFailsAloneAfterTwoDeaths(t *testing.T) {
 	s := newShelf(t).image("a.sif").image("b.sif").image("c.sif")
 	to := newSink()
+	to.onBegin = func(path string) {
+		if to.results["a.sif"] == nil {
+			t.Errorf("%s is opened before it is told of the image that is given up: its own death would be that one's reason", path)
+		}
+	}
 	_, err := run(t, s, newScanner(t), &handover.Knowledge{
 		Attempts: map[string]int32{"a.sif": 2, "b.sif": 1},
 		Death:    "OOMKilled: raise spec.resources.limits.memory",
