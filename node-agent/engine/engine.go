@@ -96,6 +96,8 @@ type Target struct {
 	Directory string
 	// Budget is what an executed engine may use.
 	Budget Budget
+	// AtHand names documents of the last scan, of all kinds, that Rematch need not make anew.
+	AtHand []string
 }
 
 // Budget limits an engine that is executed. Its time is the context's.
@@ -206,6 +208,9 @@ type Result struct {
 	Secrets []Secret
 	// Documents maps a file name (InventoryFile, SPDXFile, …) to its content.
 	Documents map[string][]byte
+	// Unchanged names the documents of Target.AtHand that would be the same, but for the times and the database that they name.
+	// They are not made.
+	Unchanged []string
 	// Warnings are sorted by path; at most MaxWarnings. A result with warnings about paths is partial.
 	Warnings []Warning
 	// DroppedWarnings counts the warnings beyond MaxWarnings.

@@ -27,7 +27,12 @@ func (k *Kept) Take(texts ...string) error {
 
 // Package counts a package.
 func (k *Kept) Package(p Package) error {
-	return k.Take(slices.Concat([]string{p.Name, p.Version, p.PURL, p.SourceName, p.SourceVersion}, p.Licenses, p.Locations)...)
+	for _, texts := range [][]string{{p.Name, p.Version, p.PURL, p.SourceName, p.SourceVersion}, p.Licenses, p.Locations} {
+		if err := k.Take(texts...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Finding counts a finding.

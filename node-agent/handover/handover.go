@@ -74,6 +74,8 @@ type Event struct {
 	Identity string                `json:"identity,omitempty"`
 	// Live names the file that a live container was started from: its report is named by it.
 	Live string `json:"live,omitempty"`
+	// Unchanged names the documents of the target's last scan that stay as they are. They are not in the Folder.
+	Unchanged []string `json:"unchanged,omitempty"`
 	// Recall numbers an EventRecall, from 1.
 	Recall int `json:"recall,omitempty"`
 	// Container of an EventContainer.

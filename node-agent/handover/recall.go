@@ -25,6 +25,8 @@ type Recalled struct {
 	Kind         string                `json:"kind,omitempty"`
 	Architecture string                `json:"architecture,omitempty"`
 	Image        *v1alpha1.ReportImage `json:"image,omitempty"`
+	// Documents names those that can stay as they are (Event.Unchanged).
+	Documents []string `json:"documents,omitempty"`
 	// Inventory is the engine's, at most engine.MaxInventory bytes. It travels in a file.
 	Inventory []byte `json:"-"`
 }

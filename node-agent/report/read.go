@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/strictjson"
 )
 
 const (
@@ -40,7 +42,11 @@ func Write(out io.Writer, r *v1alpha1.ScanReport) error {
 // one, so that memory is bounded by MaxListed of them and not by how many a file of MaxFile bytes
 // can hold; those beyond are counted in Truncated.
 func Read(in io.Reader) (*v1alpha1.ScanReport, error) {
-	r := reader{json: json.NewDecoder(io.LimitReader(in, MaxFile))}
+	var text strings.Builder
+	if _, err := io.Copy(&text, io.LimitReader(in, MaxFile)); err != nil {
+		return nil, err
+	}
+	r := reader{json: strictjson.New(text.String())}
 	out := &v1alpha1.ScanReport{}
 	var top, body bytes.Buffer
 	err := r.object(&top, "report", func() error { return r.object(&body, "findings", r.list) })
@@ -56,7 +62,7 @@ func Read(in io.Reader) (*v1alpha1.ScanReport, error) {
 }
 
 type reader struct {
-	json     *json.Decoder
+	json     *strictjson.Reader
 	rest     int
 	findings []v1alpha1.Finding
 	more     int32
@@ -64,29 +70,17 @@ type reader struct {
 
 // object reads an object: the value of one key by a function, all others into a buffer.
 func (r *reader) object(others *bytes.Buffer, key string, value func() error) error {
-	if err := r.expect(json.Delim('{')); err != nil {
-		return err
-	}
-	for r.json.More() {
-		name, err := r.json.Token()
-		if err != nil {
-			return err
-		}
+	return r.json.Object(func(name string) error {
 		if name == key {
-			err = value()
-		} else {
-			err = r.copy(others, name)
+			return value()
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return r.expect(json.Delim('}'))
+		return r.copy(others, name)
+	})
 }
 
-func (r *reader) copy(to *bytes.Buffer, name json.Token) error {
-	var value json.RawMessage
-	if err := r.json.Decode(&value); err != nil {
+func (r *reader) copy(to *bytes.Buffer, name string) error {
+	value, err := r.json.Skip()
+	if err != nil {
 		return err
 	}
 	key, err := json.Marshal(name)
@@ -96,41 +90,68 @@ func (r *reader) copy(to *bytes.Buffer, name json.Token) error {
 	if r.rest += len(key) + len(value); r.rest > maxRest {
 		return fmt.Errorf("it holds more than %d bytes beside its findings", maxRest)
 	}
-	for _, part := range [][]byte{{','}, key, {':'}, value} {
-		to.Write(part)
+	for _, part := range []string{",", string(key), ":", value} {
+		to.WriteString(part)
 	}
 	return nil
 }
 
 // list reads the findings.
 func (r *reader) list() error {
-	opening, err := r.json.Token()
-	if err != nil || opening == nil { // null
-		return err
-	}
-	if opening != json.Delim('[') {
-		return fmt.Errorf("findings begin with %v", opening)
-	}
-	for r.json.More() {
+	_, err := r.json.List(func() error {
 		var f v1alpha1.Finding
-		if err := r.json.Decode(&f); err != nil {
+		if err := r.finding(&f); err != nil {
 			return err
 		}
 		if len(r.findings) == MaxListed {
 			add(&r.more)
-			continue
+			return nil
 		}
 		r.findings = append(r.findings, f)
-	}
-	return r.expect(json.Delim(']'))
+		return nil
+	})
+	return err
 }
 
-func (r *reader) expect(want json.Delim) error {
-	got, err := r.json.Token()
-	if err == nil && got != want {
-		err = fmt.Errorf("%v where %v belongs", got, want)
+// finding reads a finding. It is written out because findings are nearly all of a report.
+func (r *reader) finding(f *v1alpha1.Finding) error {
+	return r.json.Object(func(name string) (err error) {
+		switch name {
+		case "key":
+			f.Key, err = r.json.String()
+		case "ids":
+			err = r.decode(&f.IDs)
+		case "package":
+			f.Package, err = r.json.String()
+		case "version":
+			f.Version, err = r.json.String()
+		case "purl":
+			f.PURL, err = r.json.String()
+		case "path":
+			f.Path, err = r.json.String()
+		case "severity":
+			f.Severity, err = r.json.String()
+		case "score":
+			f.Score, err = r.json.String()
+		case "fixedVersion":
+			f.FixedVersion, err = r.json.String()
+		case "detectedBy":
+			f.DetectedBy, err = r.json.String()
+		case "firstSeen":
+			err = r.decode(&f.FirstSeen)
+		default:
+			_, err = r.json.Skip()
+		}
+		return err
+	})
+}
+
+func (r *reader) decode(into any) error {
+	text, err := r.json.Skip()
+	if err != nil {
+		return err
 	}
-	return err
+	return json.Unmarshal([]byte(text), into)
 }
 
 // unmarshal decodes the members of an object, each of which follows a comma.

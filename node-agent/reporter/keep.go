@@ -69,6 +69,9 @@ type result struct {
 	// all is the same with every finding. It is not changed once it is here: who writes it to the
 	// volume may be at work still when nobody waits for it any more.
 	all *v1alpha1.ScanReport
+	// before is the report of the last scan, nil where there is none, and unchanged names the documents of it that stay.
+	before    *v1alpha1.ScanReport
+	unchanged []string
 	// place of the image's folder on a volume.
 	place tree.Place
 }
@@ -78,8 +81,10 @@ type result struct {
 // next run opens the image again.
 func (r *Reporter) keepOnVolume(ctx context.Context, res *result) {
 	kept, err := within(ctx, r.shelf, func() (kept, error) { return res.putOn(r.shelf.tree) })
-	if err != nil {
+	if err != nil || kept.missed {
 		delete(res.want.Annotations, v1alpha1.AnnotationStore)
+	}
+	if err != nil {
 		notKept(res.want, "on the volume of spec.reports.volume: "+reasonOf(err))
 		r.log.Error(err, "documents are not kept", "place", res.place.String())
 		return
@@ -94,6 +99,8 @@ func (r *Reporter) keepOnVolume(ctx context.Context, res *result) {
 type kept struct {
 	artifacts []v1alpha1.Artifact
 	dropped   []string
+	// missed: of the documents dropped, one can be had by opening the image.
+	missed bool
 }
 
 // putOn writes the folder: the documents, then the report, which names them.
@@ -114,7 +121,7 @@ func (res *result) putOn(t *tree.Tree) (k kept, err error) {
 
 func (res *result) putDocument(t *tree.Tree, f *tree.Folder, k *kept, name, mediaType string) error {
 	if _, err := res.files.Size(name); errors.Is(err, fs.ErrNotExist) {
-		return nil // not asked for
+		return res.keepDocument(t, f, k, name)
 	}
 	in, err := res.files.File(name, maxDocument)
 	if err != nil {
@@ -125,6 +132,43 @@ func (res *result) putDocument(t *tree.Tree, f *tree.Folder, k *kept, name, medi
 	a, err := putFile(f, t.VolumePath(res.place, name), mediaType, func(w io.Writer) error { _, err := io.Copy(w, in); return err })
 	k.artifacts = append(k.artifacts, a)
 	return err
+}
+
+// keepDocument takes a document over from the last scan, if it is one that stays: the one that its report names.
+func (res *result) keepDocument(t *tree.Tree, f *tree.Folder, k *kept, name string) error {
+	if !slices.Contains(res.unchanged, name) {
+		return nil // not asked for
+	}
+	a, sum, err := artifactAt(res.before, name, t.VolumePath(res.place, name))
+	if err == nil {
+		err = f.Keep(name, a.SizeBytes, sum)
+	}
+	switch {
+	case err == nil:
+		k.artifacts = append(k.artifacts, a)
+	case passing(err):
+		return err
+	default:
+		k.dropped, k.missed = append(k.dropped, fmt.Sprintf("%s (%s)", name, reasonOf(err))), true
+	}
+	return nil
+}
+
+// artifactAt is what a report says of a document at a place, and its SHA-256.
+func artifactAt(of *v1alpha1.ScanReport, name, volumePath string) (a v1alpha1.Artifact, sum [sha256.Size]byte, err error) {
+	if of == nil {
+		return a, sum, errors.New("no earlier scan is known")
+	}
+	i := slices.IndexFunc(of.Report.Artifacts, func(a v1alpha1.Artifact) bool { return a.Name == name && a.VolumePath == volumePath })
+	if i < 0 {
+		return a, sum, fmt.Errorf("ScanReport %s names no %s", of.Name, name)
+	}
+	a = of.Report.Artifacts[i]
+	digest, err := hex.DecodeString(a.SHA256)
+	if err != nil || len(digest) != len(sum) {
+		return a, sum, fmt.Errorf("ScanReport %s does not say what its %s is", of.Name, name)
+	}
+	return a, [sha256.Size]byte(digest), nil
 }
 
 // putReport writes the report.

@@ -7,10 +7,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
@@ -59,6 +57,9 @@ func (r *Reporter) recalled(ctx context.Context, e handover.Event) (kept handove
 	if err != nil {
 		return kept, err
 	}
+	if kept.Documents, err = r.atHand(ctx, place, have); err != nil {
+		return kept, err
+	}
 	body := v1alpha1.Report{Target: have.Report.Target, Image: have.Report.Image.DeepCopy()}
 	report.Bound(&body)
 	kept.Kind, kept.Architecture, kept.Image = body.Target.Kind, body.Target.Architecture, body.Image
@@ -85,16 +86,30 @@ func (r *Reporter) lastReport(ctx context.Context, name, identity string) (*v1al
 	return have, nil
 }
 
+// atHand names the documents of a report that are on the shelf, in the size that it says. That they are what it says is looked
+// at when they are taken over.
+func (r *Reporter) atHand(ctx context.Context, at tree.Place, of *v1alpha1.ScanReport) (names []string, err error) {
+	var all []string
+	for _, d := range documents {
+		all = append(all, d.name)
+	}
+	sizes, err := within(ctx, r.shelf, func() (map[string]int64, error) { return r.shelf.tree.Sizes(at, all) })
+	for _, name := range all {
+		a, _, err := artifactAt(of, name, r.shelf.tree.VolumePath(at, name))
+		if size, is := sizes[name]; err == nil && is && size == a.SizeBytes {
+			names = append(names, name)
+		}
+	}
+	return names, err
+}
+
 // readArtifact reads a document of the folder at a place, which must be the one that the report
 // names: others may write to the volume, and nobody but a reporter to the report.
 func readArtifact(t *tree.Tree, at tree.Place, of *v1alpha1.ScanReport, name string) ([]byte, error) {
-	i := slices.IndexFunc(of.Report.Artifacts, func(a v1alpha1.Artifact) bool {
-		return a.Name == name && a.VolumePath == t.VolumePath(at, name)
-	})
-	if i < 0 {
-		return nil, fmt.Errorf("ScanReport %s names no %s", of.Name, name)
+	want, sum, err := artifactAt(of, name, t.VolumePath(at, name))
+	if err != nil {
+		return nil, err
 	}
-	want := of.Report.Artifacts[i]
 	if want.SizeBytes < 0 || want.SizeBytes > engine.MaxInventory {
 		return nil, fmt.Errorf("the %d bytes of %s are more than the %d that are read", want.SizeBytes, name, engine.MaxInventory)
 	}
@@ -107,7 +122,7 @@ func readArtifact(t *tree.Tree, at tree.Place, of *v1alpha1.ScanReport, name str
 	if _, err := text.ReadFrom(f); err != nil {
 		return nil, err
 	}
-	if sum := sha256.Sum256(text.Bytes()); hex.EncodeToString(sum[:]) != want.SHA256 {
+	if sha256.Sum256(text.Bytes()) != sum {
 		return nil, fmt.Errorf("%s is not what ScanReport %s says: somebody changed it", name, of.Name)
 	}
 	return text.Bytes(), nil

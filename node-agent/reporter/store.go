@@ -50,7 +50,7 @@ func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) 
 	if r.sameFailure(have, want) {
 		return want.Name, nil
 	}
-	artifacts := r.keep(ctx, &result{files: files, want: want, place: place}, have)
+	artifacts := r.keep(ctx, &result{files: files, want: want, before: have, unchanged: e.Unchanged, place: place})
 	if err := r.calls.retry(ctx, func(ctx context.Context) error { return r.writeReport(ctx, want, &have) }); err != nil {
 		return "", fmt.Errorf("write ScanReport %s: %w", want.Name, err)
 	}
@@ -93,8 +93,8 @@ func (r *Reporter) createConfigMap(ctx context.Context, documents *corev1.Config
 
 // keep cuts the report to what the API stores of it, and keeps the rest where the SIFScan says. It
 // returns the ConfigMap to create; nil where there is none.
-func (r *Reporter) keep(ctx context.Context, res *result, have *v1alpha1.ScanReport) *corev1.ConfigMap {
-	seen := r.seen(ctx, have, res.place)
+func (r *Reporter) keep(ctx context.Context, res *result) *corev1.ConfigMap {
+	seen := r.seen(ctx, res.before, res.place)
 	seen.Apply(&res.want.Report)
 	res.want.Annotations[v1alpha1.AnnotationStore] = r.opts.store()
 	res.all = res.want.DeepCopy()

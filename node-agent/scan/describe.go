@@ -75,7 +75,7 @@ func escaped(labels map[string]string) map[string]string {
 
 // found takes over what the engine found. What it could not read makes the coverage partial.
 func (r *Result) found(f *engine.Result) {
-	r.Documents, r.engine = f.Documents, f
+	r.Documents, r.Unchanged, r.engine = f.Documents, f.Unchanged, f
 	r.Report.Scanner.Version = f.EngineVersion
 	if f.OS.Known() {
 		r.Report.OS = &v1alpha1.ReportOS{Family: f.OS.Family, Version: f.OS.Version, Name: f.OS.Name}

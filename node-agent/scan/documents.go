@@ -29,14 +29,14 @@ func (r *Result) document(formats []report.Format) error {
 	switch own := documents[engine.SARIFFile] != nil; {
 	case !slices.Contains(formats, report.SARIF):
 		delete(documents, engine.SARIFFile)
-	case !own:
+	case !own && !slices.Contains(r.Unchanged, engine.SARIFFile):
 		text, err := sarif.Document(full)
 		if err != nil {
 			return err
 		}
 		documents[engine.SARIFFile] = text
 	}
-	if slices.Contains(formats, report.Table) {
+	if slices.Contains(formats, report.Table) && !slices.Contains(r.Unchanged, report.TableFile) {
 		documents[report.TableFile] = table.Document(full)
 	}
 	r.Documents = documents

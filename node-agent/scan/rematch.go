@@ -87,7 +87,9 @@ func (r *run) matchAgain(ctx context.Context, t target, e earlier) (*Result, err
 	}
 	return r.result(ctx, t, func(ctx context.Context, result *Result) error {
 		result.recall(kept)
-		found, err := matcher.Rematch(ctx, r.asked(result, kept.Architecture), kept.Inventory)
+		target := r.asked(result, kept.Architecture)
+		target.AtHand = kept.Documents
+		found, err := matcher.Rematch(ctx, target, kept.Inventory)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,7 @@ var clock = time.Date(2026, 11, 22, 1, 30, 0, 0, time.UTC)
 var advisories = map[string]map[string]string{
 	"yesterday": {"musl": "AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"},
 	"today":     {"musl": "AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "busybox": "AV:N/AC:L/PR:N/UI:N/S:U/C:L/I:N/A:N"},
+	"tomorrow":  {"musl": "AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "busybox": "AV:N/AC:L/PR:N/UI:N/S:U/C:L/I:N/A:N", "in-no-image": "AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"},
 }
 
 // matching is a scanner with a database, of all documents.
@@ -317,16 +319,138 @@ func TestAnImageIsOpenedWhereItsPackageListIsNotToBeHadOrNotEnough(t *testing.T)
 	}
 }
 
+// files are those of the only image on the volume for documents, each of which its ScanReport must name with the right digest.
+func (c *cluster) files() map[string]string {
+	c.t.Helper()
+	all := map[string]string{}
+	for _, a := range c.reports()[0].Report.Artifacts {
+		text, err := os.ReadFile(filepath.Join(c.documents, a.VolumePath))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != a.SHA256 || int64(len(text)) != a.SizeBytes {
+			c.t.Errorf("%s is not what the ScanReport says", a.Name)
+		}
+		all[a.Name] = string(text)
+	}
+	return all
+}
+
+// stayed names the files that are the same in both.
+func stayed(before, after map[string]string) (names []string) {
+	for name := range before {
+		if before[name] == after[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// later is the scanner an hour later.
+func later(s *scan.Scanner) *scan.Scanner {
+	at := s.Now().Add(time.Hour)
+	s.Now = func() time.Time { return at }
+	return s
+}
+
+func TestDocumentsThatWouldSayTheSameStayAsTheyAre(t *testing.T) {
+	s, c := newShelf(t).image("a.sif"), newCluster(t)
+	night := func(scanner *scan.Scanner, verdict string) map[string]string {
+		t.Helper()
+		opened, _ := c.night(s, scanner)
+		if (opened > 0) != (verdict == "opened") {
+			t.Errorf("opened %d times", opened)
+		}
+		if len(c.reports()[0].Report.Artifacts) != 6 {
+			t.Errorf("kept: %+v", c.reports()[0].Report.Artifacts)
+		}
+		return c.files()
+	}
+	first := night(matching(t, "yesterday"), "opened")
+	second := night(later(matching(t, "today")), "closed")
+	if diff := cmp.Diff([]string{engine.SPDXFile}, stayed(first, second)); diff != "" {
+		t.Errorf("with other findings (-want +got):\n%s", diff)
+	}
+	tomorrow := later(later(matching(t, "tomorrow")))
+	third := night(tomorrow, "closed")
+	all := []string{engine.InventoryFile, report.TableFile, engine.SARIFFile, engine.CycloneDXFile, engine.SPDXFile}
+	slices.Sort(all)
+	if diff := cmp.Diff(all, stayed(second, third)); diff != "" {
+		t.Errorf("with the same findings (-want +got):\n%s", diff)
+	}
+	if db := c.reports()[0].Report.Scanner.Database; db.Digest != tomorrow.Database || !strings.Contains(third[handover.ReportFile], tomorrow.Database) {
+		t.Errorf("the reports name the database %s", db.Digest)
+	}
+	if diff := cmp.Diff(map[string]string{"/shared/a.sif": "1/0/1/0/0"}, c.found()); diff != "" {
+		t.Error(diff)
+	}
+	if fourth := night(later(later(later(matching(t, "yesterday")))), "closed"); fourth[engine.SARIFFile] == third[engine.SARIFFile] {
+		t.Error("what stayed once stays for ever")
+	}
+}
+
+func TestADocumentThatIsNotTheOneTheReportNamesIsNotTakenOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(path string) error
+		told   string
+	}{
+		"it is gone":   {os.Remove, ""},
+		"it has grown": {func(path string) error { return os.WriteFile(path, []byte(strings.Repeat(" ", 1<<20)), 0o640) }, ""},
+		"a link is in its place": {func(path string) error {
+			return errors.Join(os.Rename(path, path+".1"), os.Symlink(path+".1", path))
+		}, ""},
+		"it says something else": {func(path string) error {
+			text, err := os.ReadFile(path)
+			return errors.Join(err, os.WriteFile(path, bytes.Replace(text, []byte("musl"), []byte("muse"), 1), 0o640))
+		}, "somebody changed it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, cluster := newShelf(t).image("a.sif"), newCluster(t)
+			cluster.night(s, matching(t, "yesterday"))
+			spdx := filepath.Join(filepath.Dir(cluster.inventoryPath()), engine.SPDXFile)
+			before, err := os.ReadFile(spdx)
+			if err := errors.Join(err, c.change(spdx)); err != nil {
+				t.Fatal(err)
+			}
+			if opened, _ := cluster.night(s, matching(t, "today")); opened != 0 {
+				t.Errorf("opened %d times", opened)
+			}
+			if c.told == "" {
+				if got := cluster.files()[engine.SPDXFile]; got != string(before) {
+					t.Errorf("it was not made anew: %.200s", got)
+				}
+				return
+			}
+			if got, is := cluster.files()[engine.SPDXFile]; is {
+				t.Errorf("it was taken over: %.200s", got)
+			}
+			r := cluster.reports()[0]
+			if said := r.Report.Outcome.Message; !strings.Contains(said, c.told) || r.Annotations[v1alpha1.AnnotationNotKept] == "" {
+				t.Errorf("the ScanReport says %q", said)
+			}
+			if opened, _ := cluster.night(s, matching(t, "today")); opened == 0 || cluster.files()[engine.SPDXFile] != string(before) {
+				t.Error("the next night does not make it anew")
+			}
+		})
+	}
+}
+
 // inventory does something with the only inventory on the volume for documents.
 func (c *cluster) inventory(do func(path string) error) {
+	c.t.Helper()
+	if err := do(c.inventoryPath()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *cluster) inventoryPath() string {
 	c.t.Helper()
 	files, err := filepath.Glob(filepath.Join(c.documents, "shared", "*", engine.InventoryFile))
 	if err != nil || len(files) != 1 {
 		c.t.Fatalf("inventories: %v, %v", files, err)
 	}
-	if err := do(files[0]); err != nil {
-		c.t.Fatal(err)
-	}
+	return files[0]
 }
 
 // forge replaces the only inventory, and what its report says of it.

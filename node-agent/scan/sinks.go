@@ -152,7 +152,9 @@ func (h *HandoverSink) Deliver(ctx context.Context, r *Result) error {
 		return fmt.Errorf("write the result of %s: %w", r.Report.Target.Path, err)
 	}
 	h.pending = append(h.pending, folder)
-	err := h.Hand.Tell(r.event(handover.Event{Type: handover.EventEntry, Outcome: r.Outcome, Folder: folder, Identity: r.Identity}))
+	err := h.Hand.Tell(r.event(handover.Event{
+		Type: handover.EventEntry, Outcome: r.Outcome, Folder: folder, Identity: r.Identity, Unchanged: r.Unchanged,
+	}))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/sbom"
@@ -34,10 +36,10 @@ type engineName struct {
 
 const inventorySchema = "sifscan.io/inventory/v1"
 
-// makeDocuments returns the documents the target asks for.
-func makeDocuments(t engine.Target, r *engine.Result, unowned *insight) (map[string][]byte, error) {
+// makeDocuments returns the documents the target asks for, but for those that are unchanged.
+func makeDocuments(t engine.Target, r *engine.Result, inventory func() ([]byte, error)) (map[string][]byte, error) {
 	subject := sbom.Subject{
-		Name:         engine.Text(t.DisplayName, maxLocation),
+		Name:         nameOf(t),
 		Architecture: t.Architecture,
 		CreatedAt:    t.CreatedAt,
 		Scanner:      Name,
@@ -54,11 +56,11 @@ func makeDocuments(t engine.Target, r *engine.Result, unowned *insight) (map[str
 		name   string
 		make   func() ([]byte, error)
 	}{
-		{engine.FormatJSON, engine.InventoryFile, func() ([]byte, error) { return makeInventory(t, subject, r, unowned) }},
+		{engine.FormatJSON, engine.InventoryFile, inventory},
 		{engine.FormatSPDX, engine.SPDXFile, func() ([]byte, error) { return sbom.SPDX(subject) }},
 		{engine.FormatCycloneDX, engine.CycloneDXFile, func() ([]byte, error) { return sbom.CycloneDX(subject) }},
 	} {
-		if !t.Wants(d.format) {
+		if !t.Wants(d.format) || slices.Contains(r.Unchanged, d.name) {
 			continue
 		}
 		data, err := d.make()
@@ -70,33 +72,86 @@ func makeDocuments(t engine.Target, r *engine.Result, unowned *insight) (map[str
 	return documents, nil
 }
 
-func makeInventory(t engine.Target, subject sbom.Subject, r *engine.Result, unowned *insight) ([]byte, error) {
-	var b bytes.Buffer
+// nameOf is what documents call the target.
+func nameOf(t engine.Target) string { return engine.Text(t.DisplayName, maxLocation) }
+
+// inventoryTexts are members of an inventory as they are written. The packages are most of it: matched again, they are not
+// written anew.
+type inventoryTexts struct {
+	packages, findings string // no findings: empty
+}
+
+func textsOf(r *engine.Result) (x inventoryTexts, err error) {
+	if x.packages, err = indented(append([]engine.Package{}, r.Packages...)); err == nil { // [] and not null
+		x.findings, err = findingsText(r)
+	}
+	return x, err
+}
+
+func findingsText(r *engine.Result) (string, error) {
+	if len(r.Findings) == 0 {
+		return "", nil
+	}
+	return indented(r.Findings)
+}
+
+// makeInventory writes a nativeDocument, member by member.
+func makeInventory(t engine.Target, r *engine.Result, unowned *insight, x inventoryTexts) ([]byte, error) {
+	var w memberWriter
+	w.member("schema", inventorySchema, true)
+	w.member("target", nameOf(t), true)
+	w.member("architecture", t.Architecture, t.Architecture != "")
+	w.member("createdAt", t.CreatedAt.UTC().Format(sbom.TimeFormat), true)
+	w.member("engine", engineName{Name: Name, Version: r.EngineVersion}, true)
+	w.member("os", r.OS, true)
+	w.text("packages", x.packages)
+	w.member("database", r.Database, r.Database != nil)
+	if x.findings != "" {
+		w.text("findings", x.findings)
+	}
+	w.member("notAssessed", r.NotAssessed, true)
+	w.member("secrets", r.Secrets, len(r.Secrets) > 0)
+	if unowned != nil {
+		w.member("unownedFiles", unowned.report, true)
+	}
+	w.member("warnings", r.Warnings, len(r.Warnings) > 0)
+	w.member("droppedWarnings", r.DroppedWarnings, r.DroppedWarnings > 0)
+	w.b.WriteString("\n}\n")
+	return w.b.Bytes(), w.err
+}
+
+// memberWriter writes an object as encoding/json would indent it.
+type memberWriter struct {
+	b   bytes.Buffer
+	err error
+}
+
+// member writes a member, if there is one.
+func (w *memberWriter) member(name string, value any, is bool) {
+	if !is || w.err != nil {
+		return
+	}
+	text, err := indented(value)
+	w.err = err
+	w.text(name, text)
+}
+
+func (w *memberWriter) text(name, text string) {
+	before := ",\n"
+	if w.b.Len() == 0 {
+		before = "{\n"
+	}
+	for _, part := range []string{before, ` "`, name, `": `, text} {
+		w.b.WriteString(part)
+	}
+}
+
+// indented is a value as it stands in an object.
+func indented(value any) (string, error) {
+	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", " ")
-	packages := r.Packages
-	if packages == nil {
-		packages = []engine.Package{}
-	}
-	document := nativeDocument{
-		Schema:          inventorySchema,
-		Target:          subject.Name,
-		Architecture:    t.Architecture,
-		CreatedAt:       t.CreatedAt.UTC().Format(sbom.TimeFormat),
-		Engine:          engineName{Name: Name, Version: r.EngineVersion},
-		OS:              r.OS,
-		Packages:        packages,
-		Database:        r.Database,
-		Findings:        r.Findings,
-		NotAssessed:     r.NotAssessed,
-		Secrets:         r.Secrets,
-		Warnings:        r.Warnings,
-		DroppedWarnings: r.DroppedWarnings,
-	}
-	if unowned != nil {
-		document.UnownedFiles = &unowned.report
-	}
-	err := encoder.Encode(document)
-	return b.Bytes(), err
+	encoder.SetIndent(" ", " ")
+	err := encoder.Encode(value)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }

@@ -1,103 +1,159 @@
 package native
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"strings"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
+	"github.com/sifscan/sifscan-operator/node-agent/strictjson"
 )
+
+// known is an inventory that was read, with parts of its text.
+type known struct {
+	nativeDocument
+	// packages, findings and database are the text of these members; empty where there is none.
+	packages, findings, database string
+}
 
 // readInventory reads an inventory as makeInventory wrote it. Findings are passed over: they are what another database said.
 // It was made of a hostile image and has lain where others may write: lists are taken item by item, so that memory is bounded
 // by what an inventory can hold and not by what its bytes can claim, and nothing is accepted that no scan would have written.
-func readInventory(text []byte) (*nativeDocument, error) {
+func readInventory(text []byte) (*known, error) {
 	if len(text) > engine.MaxInventory {
 		return nil, fmt.Errorf("%d bytes are more than %d", len(text), engine.MaxInventory)
 	}
-	r := inventoryReader{json: json.NewDecoder(bytes.NewReader(text))}
-	r.json.DisallowUnknownFields()
-	if err := r.object(r.field); err != nil {
-		return nil, err
+	r := inventoryReader{json: strictjson.New(string(text))}
+	err := r.object(r.field)
+	if err == nil {
+		err = r.json.End()
 	}
-	if _, err := r.json.Token(); err != io.EOF {
-		return nil, errors.New("something follows its end")
+	if err == nil {
+		err = r.sound()
 	}
-	return &r.document, r.sound()
+	if err != nil && !errors.Is(err, errUnsound) {
+		err = fmt.Errorf("%w: %w", errUnsound, err)
+	}
+	return &r.known, err
 }
 
 type inventoryReader struct {
-	json     *json.Decoder
-	document nativeDocument
-	kept     engine.Kept
-	last     *engine.Package
+	json *strictjson.Reader
+	known
+	kept engine.Kept
+	last *engine.Package
 }
 
 // field reads the value of one member of the document.
-func (r *inventoryReader) field(name string) error {
-	d := &r.document
+func (r *inventoryReader) field(name string) (err error) {
+	d := &r.nativeDocument
 	switch name {
 	case "schema":
-		return r.json.Decode(&d.Schema)
-	case "target", "createdAt": // of that scan
-		return r.json.Decode(new(string))
+		return r.decode(&d.Schema)
+	case "target":
+		return r.decode(&d.Target)
+	case "createdAt": // of that scan
+		return r.decode(new(string))
 	case "architecture":
-		return r.json.Decode(&d.Architecture)
+		return r.decode(&d.Architecture)
 	case "engine":
-		return r.json.Decode(&d.Engine)
+		return r.decode(&d.Engine)
 	case "os":
-		return r.json.Decode(&d.OS)
+		return r.decode(&d.OS)
 	case "packages":
-		return list(r, &d.Packages, maxPackages, r.pkg)
-	case "database", "findings", "notAssessed":
-		return r.json.Decode(&passedOver{})
+		r.packages, err = r.json.Text(func() error { return list(r, &d.Packages, maxPackages, r.readPackage, r.pkg) })
+		return err
+	case "database":
+		r.database, err = r.json.Skip()
+		return err
+	case "findings":
+		r.findings, err = r.json.Skip()
+		return err
+	case "notAssessed":
+		return r.decode(&d.NotAssessed)
 	case "secrets":
-		return list(r, &d.Secrets, maxSecrets, func(s *engine.Secret) error { return sound(s.Line >= 0 && s.Path != "", s.Rule, s.Path) })
+		return items(r, &d.Secrets, maxSecrets, func(s *engine.Secret) error { return sound(s.Line >= 0 && s.Path != "", s.Rule, s.Path) })
 	case "unownedFiles":
 		d.UnownedFiles = &insightReport{}
 		return r.object(r.unowned)
 	case "warnings":
-		return list(r, &d.Warnings, engine.MaxWarnings, func(w *engine.Warning) error { return sound(w.Message != "", w.Path, w.Message) })
+		return items(r, &d.Warnings, engine.MaxWarnings, func(w *engine.Warning) error { return sound(w.Message != "", w.Path, w.Message) })
 	case "droppedWarnings":
-		return r.json.Decode(&d.DroppedWarnings)
+		return r.decode(&d.DroppedWarnings)
 	}
 	return fmt.Errorf("it has a member %.40q", name)
 }
 
 // unowned reads the value of one member of unownedFiles.
 func (r *inventoryReader) unowned(name string) error {
-	u := r.document.UnownedFiles
+	u := r.UnownedFiles
 	switch name {
 	case "files":
-		return r.json.Decode(&u.Files)
+		return r.decode(&u.Files)
 	case "bytes":
-		return r.json.Decode(&u.Bytes)
+		return r.decode(&u.Bytes)
 	case "executables":
-		return r.json.Decode(&u.Executables)
+		return r.decode(&u.Executables)
 	case "directories":
-		return list(r, &u.Directories, maxInsightDirs, func(d **insightDir) error { return sound(*d != nil && (*d).Path != "", pathOf(*d)) })
+		return items(r, &u.Directories, maxInsightDirs, func(d **insightDir) error { return sound(*d != nil && (*d).Path != "", pathOf(*d)) })
 	case "listed":
-		return list(r, &u.Listed, maxInsightFiles, func(f **insightFile) error {
+		return items(r, &u.Listed, maxInsightFiles, func(f **insightFile) error {
 			if *f == nil {
 				return errUnsound
 			}
 			return sound((*f).Path != "", (*f).Path, (*f).Mode, (*f).Kind)
 		})
 	case "truncated":
-		return r.json.Decode(&u.Truncated)
+		return r.decode(&u.Truncated)
 	}
 	return fmt.Errorf("unownedFiles has a member %.40q", name)
 }
 
+// readPackage reads a package. It is written out because packages are nearly all of an inventory.
+func (r *inventoryReader) readPackage(p *engine.Package) error {
+	return r.json.Object(func(name string) (err error) {
+		switch name {
+		case "name":
+			p.Name, err = r.json.String()
+		case "version":
+			p.Version, err = r.json.String()
+		case "type":
+			p.Type, err = r.json.String()
+		case "purl":
+			p.PURL, err = r.json.String()
+		case "ecosystem":
+			p.Ecosystem, err = r.json.String()
+		case "sourceName":
+			p.SourceName, err = r.json.String()
+		case "sourceVersion":
+			p.SourceVersion, err = r.json.String()
+		case "epoch":
+			p.Epoch, err = r.json.String()
+		case "architecture":
+			p.Architecture, err = r.json.String()
+		case "licenses":
+			err = list(r, &p.Licenses, maxLicenses, r.text, nil)
+		case "locations":
+			err = list(r, &p.Locations, maxLocations, r.text, nil)
+		case "foundBy":
+			err = list(r, &p.FoundBy, maxLocations, r.text, nil)
+		default:
+			err = fmt.Errorf("a package has a member %.40q", name)
+		}
+		return err
+	})
+}
+
+func (r *inventoryReader) text(s *string) (err error) {
+	*s, err = r.json.String()
+	return err
+}
+
 // pkg checks a package. They come in the order of convert, each package URL once.
 func (r *inventoryReader) pkg(p *engine.Package) error {
-	if len(p.Licenses) > maxLicenses || len(p.Locations) > maxLocations || len(p.FoundBy) > maxLocations {
-		return errUnsound
-	}
 	if last := r.last; last != nil && comparePackages(*last, *p) >= 0 {
 		return errors.New("its packages are not in order")
 	}
@@ -115,7 +171,7 @@ func (r *inventoryReader) pkg(p *engine.Package) error {
 
 // sound checks what is no list.
 func (r *inventoryReader) sound() error {
-	d := &r.document
+	d := &r.nativeDocument
 	negative := d.DroppedWarnings < 0
 	if u := d.UnownedFiles; u != nil {
 		negative = negative || u.Files < 0 || u.Bytes < 0 || u.Executables < 0
@@ -125,59 +181,56 @@ func (r *inventoryReader) sound() error {
 
 // object reads an object: each member's value by a function, and no member twice.
 func (r *inventoryReader) object(field func(name string) error) error {
-	if err := r.expect(json.Delim('{')); err != nil {
-		return err
-	}
 	seen := map[string]bool{}
-	for r.json.More() {
-		token, err := r.json.Token()
-		if err != nil {
-			return err
-		}
-		name, _ := token.(string)
+	return r.json.Object(func(name string) error {
 		if seen[name] {
 			return fmt.Errorf("it has two members %.40q", name)
 		}
 		seen[name] = true
-		if err := field(name); err != nil {
-			return err
-		}
-	}
-	return r.expect(json.Delim('}'))
+		return field(name)
+	})
 }
 
-func (r *inventoryReader) expect(want json.Delim) error {
-	got, err := r.json.Token()
-	if err == nil && got != want {
-		err = fmt.Errorf("%v where %v belongs", got, want)
+// decode reads a value that makes up little of an inventory.
+func (r *inventoryReader) decode(into any) error {
+	text, err := r.json.Skip()
+	if err != nil {
+		return err
 	}
-	return err
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(into)
+}
+
+// items reads a list of what makes up little of an inventory.
+func items[T any](r *inventoryReader, into *[]T, most int, check func(*T) error) error {
+	return list(r, into, most, func(item *T) error { return r.decode(item) }, check)
 }
 
 // list reads a list of at most so many items.
-func list[T any](r *inventoryReader, into *[]T, most int, check func(*T) error) error {
-	opening, err := r.json.Token()
-	if err != nil || opening == nil { // null
-		return err
-	}
-	if opening != json.Delim('[') {
-		return fmt.Errorf("a list begins with %v", opening)
-	}
-	*into = []T{}
-	for r.json.More() {
-		if len(*into) == most {
-			return fmt.Errorf("one of its lists has more than the %d items of the longest", most)
+func list[T any](r *inventoryReader, into *[]T, most int, read, check func(*T) error) error {
+	var all []T
+	present, err := r.json.List(func() error {
+		if len(all) == most {
+			return fmt.Errorf("%w: one of its lists has more than the %d items of the longest", errUnsound, most)
 		}
 		var item T
-		if err := r.json.Decode(&item); err != nil {
+		if err := read(&item); err != nil {
 			return err
 		}
-		if err := check(&item); err != nil {
-			return err
+		if check != nil {
+			if err := check(&item); err != nil {
+				return err
+			}
 		}
-		*into = append(*into, item)
+		all = append(all, item)
+		return nil
+	})
+	if present && all == nil {
+		all = []T{}
 	}
-	return r.expect(json.Delim(']'))
+	*into = all
+	return err
 }
 
 var errUnsound = errors.New("it holds what no scan writes")
@@ -209,12 +262,6 @@ func pathOf(d *insightDir) string {
 	}
 	return d.Path
 }
-
-// passedOver is a value of no interest.
-type passedOver struct{}
-
-// UnmarshalJSON does nothing.
-func (*passedOver) UnmarshalJSON([]byte) error { return nil }
 
 // comparePackages orders packages in an inventory.
 func comparePackages(a, b engine.Package) int {

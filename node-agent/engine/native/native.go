@@ -91,7 +91,14 @@ func (e *Engine) Scan(ctx context.Context, t engine.Target) (*engine.Result, err
 	}
 	result.Warnings, result.DroppedWarnings = s.warnings.list()
 	result.BytesRead, result.FilesVisited = s.bytes.Load(), s.visited.Load()
-	if result.Documents, err = makeDocuments(t, result, s.insight); err != nil {
+	inventory := func() ([]byte, error) {
+		texts, err := textsOf(result)
+		if err != nil {
+			return nil, err
+		}
+		return makeInventory(t, result, s.insight, texts)
+	}
+	if result.Documents, err = makeDocuments(t, result, inventory); err != nil {
 		return nil, failed(ctx, t, err)
 	}
 	return result, nil

@@ -39,14 +39,35 @@ func (e *Engine) Rematch(ctx context.Context, t engine.Target, inventory []byte)
 			return nil, failed(ctx, t, err)
 		}
 	}
-	if result.Documents, err = makeDocuments(t, result, unowned); err != nil {
+	texts := inventoryTexts{packages: known.packages}
+	if texts.findings, err = findingsText(result); err != nil {
+		return nil, failed(ctx, t, err)
+	}
+	result.Unchanged = known.unchanged(t, result, texts.findings)
+	remake := func() ([]byte, error) { return makeInventory(t, result, unowned, texts) }
+	if result.Documents, err = makeDocuments(t, result, remake); err != nil {
 		return nil, failed(ctx, t, err)
 	}
 	return result, ctx.Err()
 }
 
+// unchanged are the documents at hand that would say the same. An SPDX document says nothing of a database; the others say what
+// was found, and which database it was found with: as long as that is the same, they tell what the older one found.
+func (d *known) unchanged(t engine.Target, r *engine.Result, findings string) (names []string) {
+	if d.Target != nameOf(t) { // users know the volume by another path now
+		return nil
+	}
+	same := findings == d.findings && r.NotAssessed == d.NotAssessed && (r.Database != nil) == (d.database != "")
+	for _, name := range t.AtHand {
+		if same || name == engine.SPDXFile {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // answers says why the inventory is none that Scan made of the target with this engine.
-func (d *nativeDocument) answers(t engine.Target) error {
+func (d *known) answers(t engine.Target) error {
 	switch {
 	case d.Schema != inventorySchema || d.Engine != (engineName{Name, Version}):
 		return fmt.Errorf("%w: %s of %s %s, not %s of %s %s", ErrStale, engine.Text(d.Schema, maxName),

@@ -77,6 +77,21 @@ func (d *directory) walk(names []string, step func(*directory, string) (*directo
 // enter opens a directory in d, and makes it where there is none.
 func (d *directory) enter(name string) (*directory, error) { return d.trusted(name, true) }
 
+// fresh makes a directory in d, in the place of one that a try that failed has left.
+func (d *directory) fresh(name string) (*directory, error) {
+	err := unix.Mkdirat(d.fd, name, dirMode)
+	if errors.Is(err, unix.EEXIST) {
+		if err := d.remove(name); err != nil {
+			return nil, err
+		}
+		err = unix.Mkdirat(d.fd, name, dirMode)
+	}
+	if err != nil {
+		return nil, d.failed("create", name, err)
+	}
+	return d.trusted(name, false)
+}
+
 // trusted opens a directory in d that belongs to nobody who could exchange what is in it.
 func (d *directory) trusted(name string, create bool) (*directory, error) {
 	next, err := d.step(name, create)

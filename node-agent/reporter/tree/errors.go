@@ -44,6 +44,7 @@ func (e *Error) Unwrap() error { return e.Err }
 var (
 	errInTheWay = errors.New("a link or file is there and no directory")
 	errNotFile  = errors.New("not a regular file")
+	errChanged  = errors.New("it is not what it was: somebody changed it")
 )
 
 // foreign is the error of what belongs to somebody else.

@@ -66,6 +66,9 @@ func (t *Tree) VolumePath(p Place, name string) string {
 // Folder is a folder that is being written.
 type Folder struct {
 	dir *directory
+	// top of the tree, where the folder that this one takes the place of is at place.
+	top   *directory
+	place Place
 }
 
 // Put makes the folder at p of what fill writes into it. The folder there before is replaced once
@@ -82,15 +85,12 @@ func (t *Tree) Put(p Place, fill func(*Folder) error) error {
 	}
 	defer staging.close()
 	name := p.folder()
-	if err := staging.remove(name); err != nil { // left by a try that failed
-		return err
-	}
-	folder, err := staging.enter(name)
+	folder, err := staging.fresh(name)
 	if err != nil {
 		return err
 	}
 	defer folder.close()
-	if err := errors.Join(fill(&Folder{folder}), folder.sync()); err != nil {
+	if err := errors.Join(fill(&Folder{folder, top, p}), folder.sync()); err != nil {
 		return errors.Join(err, staging.remove(name))
 	}
 	home, err := top.descend(p.directories()...)
@@ -140,12 +140,19 @@ func (t *Tree) Open(p Place, name string, limit int64) (io.ReadCloser, error) {
 		return nil, err
 	}
 	defer folder.close()
-	return folder.open(name, limit)
+	f, err := folder.open(name, limit)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(f, limit), f}, nil
 }
 
 // open opens a file through a descriptor that was checked: opening a device can already do
-// something, and a pipe waits for its other end.
-func (d *directory) open(name string, limit int64) (io.ReadCloser, error) {
+// something, and a pipe waits for its other end. It had at most limit bytes when it was opened.
+func (d *directory) open(name string, limit int64) (*os.File, error) {
 	found, err := retry(func() (int, error) {
 		return unix.Openat(d.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	})
@@ -171,9 +178,5 @@ func (d *directory) open(name string, limit int64) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, d.failed("open", name, err)
 	}
-	f := os.NewFile(uintptr(fd), name)
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(f, limit), f}, nil
+	return os.NewFile(uintptr(fd), name), nil
 }
