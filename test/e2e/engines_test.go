@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"os"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -77,7 +78,7 @@ var _ = Describe("An engine that the site supplies", func() {
 	It("waits for a Secret that GitOps has not brought yet, and goes on by itself, on a volume of its own", func() {
 		s := newSite().image("well.sif", "a.sif")
 		wanted := s.qscanner()
-		scratch := s.scratch(&wanted.Spec.Tmp)
+		scratch := s.scratch(&wanted.Spec.Tmp, "1Gi")
 		scan := wanted.create()
 		Eventually(get(scan)).Should(And(beWaiting(v1alpha1.ReasonCredentialsMissing), say(`secret "`+tokenSecret+`" not found`)))
 		s.secret()
@@ -111,17 +112,17 @@ func (s *site) secret() *site {
 }
 
 // scratch makes tmp a volume of its own, and returns that volume's directory.
-func (s *site) scratch(tmp *v1alpha1.Tmp) (dir string) {
+func (s *site) scratch(tmp *v1alpha1.Tmp, size string) (dir string) {
 	GinkgoHelper()
 	dir, err := os.MkdirTemp("", "sifscan-e2e-scratch-")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(os.RemoveAll, dir)
 	Expect(os.Chmod(dir, 0o777)).To(Succeed(), "no fsGroup makes it the scan user's")
-	class, size := s.namespace+"-scratch", resource.MustParse("1Gi")
+	class, room := s.namespace+"-"+strings.ToLower(size), resource.MustParse(size)
 	volume := &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{Name: class},
 		Spec: corev1.PersistentVolumeSpec{
-			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: size},
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: room},
 			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
 			StorageClassName:              class,
@@ -134,7 +135,7 @@ func (s *site) scratch(tmp *v1alpha1.Tmp) (dir string) {
 	DeferCleanup(func() { Expect(client.IgnoreNotFound(admin.Delete(ctx, volume))).To(Succeed()) })
 	*tmp = v1alpha1.Tmp{VolumeClaimTemplate: &v1alpha1.TmpClaimTemplate{Spec: v1alpha1.TmpClaimSpec{
 		StorageClassName: &class,
-		Resources:        v1alpha1.TmpClaimResources{Requests: v1alpha1.TmpClaimRequests{Storage: size}},
+		Resources:        v1alpha1.TmpClaimResources{Requests: v1alpha1.TmpClaimRequests{Storage: room}},
 	}}}
 	return dir
 }

@@ -4,8 +4,12 @@
 package e2e
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -37,14 +41,45 @@ var _ = Describe("A limit", func() {
 		wanted := s.qscanner()
 		wanted.Spec.Tmp.SizeLimit = ptr.To(resource.MustParse(smallTmp))
 		scan := wanted.create()
+		most := mostIn(awaitProcess(scan, "scanner").inside("/tmp"))
 		Eventually(get(scan)).WithTimeout(recovery).Should(HaveField("Status.CompletionTime", Not(BeNil())))
 
 		Expect(outcomesOf(scan)).To(Equal(outcomes{
 			"a.sif": v1alpha1.EntryScanned, "b.sif": v1alpha1.EntryFailed, "c.sif": v1alpha1.EntryFailed, "d.sif": v1alpha1.EntryScanned,
 		}))
-		Expect(reportOf(scan, "b.sif")).To(failWith(v1alpha1.ReasonTmpTooSmall, "raise it to at least"))
+		Expect(reportOf(scan, "b.sif")).To(failWith(v1alpha1.ReasonTmpTooSmall, "raise spec.tmp.sizeLimit"))
 		Expect(reportOf(scan, "c.sif")).To(failWith(v1alpha1.ReasonTmpExhausted, "raise spec.tmp.sizeLimit"))
-		Expect(podsOf(scan)).To(HaveExactElements(HaveField("Status.Phase", corev1.PodSucceeded)), "kubelet had nothing to evict")
+		limit := resource.MustParse(smallTmp)
+		Expect(most()).To(And(BeNumerically(">", limit.Value()/2), BeNumerically("<=", limit.Value())), "kubelet never had a reason to evict")
+		Expect(podsOf(scan)).To(HaveExactElements(HaveField("Status.Phase", corev1.PodSucceeded)), "nor did it")
+	})
+
+	It("of tmp that an image would not fit into is told before anything is written, with a size that is enough", func() {
+		s := newSite().secret().image(large, "a.sif")
+		wanted := s.qscanner()
+		scratch := s.scratch(&wanted.Spec.Tmp, smallTmp)
+		long := time.Now().Add(-time.Hour).Truncate(time.Second)
+		Expect(os.Chtimes(scratch, long, long)).To(Succeed())
+		scan := wanted.create()
+		Eventually(get(scan)).Should(HaveField("Status.CompletionTime", Not(BeNil())))
+		Expect(scan).To(WithTransform(conditionsOf, ContainSubstring(degraded)))
+		report := reportOf(scan, "a.sif")
+		Expect(report).To(failWith(v1alpha1.ReasonTmpTooSmall, "within "+smallTmp+": raise spec.tmp.sizeLimit (--tmp-limit) to at least "))
+		// Whatever is made in a directory, and be it removed again, is the time of its last modification.
+		Expect(modified(scratch)).To(BeTemporally("==", long), "something was written to tmp")
+
+		By("running again with the size that it names")
+		enough := report.Report.Outcome.Message[strings.LastIndexByte(report.Report.Outcome.Message, ' ')+1:]
+		tmp := v1alpha1.Tmp{}
+		scratch = s.scratch(&tmp, enough)
+		Expect(os.Chtimes(scratch, long, long)).To(Succeed())
+		change(scan, func(scan *v1alpha1.SIFScan) {
+			scan.Spec.Tmp = tmp
+			metav1.SetMetaDataAnnotation(&scan.ObjectMeta, v1alpha1.AnnotationRescanAt, "with more room")
+		})
+		Eventually(get(scan)).Should(have("Complete=True/Succeeded", "Ready=True/Succeeded", "PolicyPassed=True/Succeeded"))
+		Expect(outcomesOf(scan)).To(Equal(outcomes{"a.sif": v1alpha1.EntryScanned}))
+		Expect(modified(scratch)).NotTo(BeTemporally("==", long), "an extraction shows in the directory's time")
 	})
 
 	It("of time for a run ends it, keeps what is done, and the next run goes on from there", func() {
@@ -124,9 +159,54 @@ var _ = Describe("A node", func() {
 		scanner.signal(unix.SIGCONT)
 		Eventually(get(scan)).WithTimeout(recovery).Should(beDone())
 		expectAllScannedOnce(scan, kept)
+		Expect(podsOf(scan)).To(HaveExactElements(And(HaveField("UID", Not(Equal(pod.UID))), HaveField("Status.Phase", corev1.PodSucceeded))), "another pod went on")
 		Expect(jobsOf(scan)).To(HaveExactElements(HaveField("Status.Failed", BeZero())))
 	})
 })
+
+// mostIn begins to look at how much disk the files of a directory take, and returns the function that ends it and tells the most.
+func mostIn(dir string) func() int64 {
+	stop, found := make(chan struct{}), make(chan int64)
+	go func() {
+		var most int64
+		look := time.NewTicker(pollClosely)
+		defer look.Stop()
+		for {
+			select {
+			case <-stop:
+				found <- most
+				return
+			case <-look.C:
+				most = max(most, taken(dir))
+			}
+		}
+	}()
+	return func() int64 {
+		close(stop)
+		return <-found
+	}
+}
+
+// taken is the disk that the files of a directory take, which may vanish meanwhile.
+func taken(dir string) (sum int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return nil
+		}
+		if info, err := e.Info(); err == nil {
+			sum += info.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+		return nil
+	})
+	return sum
+}
+
+func modified(path string) time.Time {
+	GinkgoHelper()
+	info, err := os.Stat(path)
+	Expect(err).NotTo(HaveOccurred())
+	return info.ModTime()
+}
 
 var _ = Describe("Two operators", Serial, func() {
 	It("take turns: one that is told to end gives the lead away at once", func() {

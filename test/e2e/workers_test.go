@@ -4,8 +4,10 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -22,6 +24,43 @@ import (
 func (w wrapper) workers(n int32) wrapper {
 	w.Spec.Parallelism = ptr.To(n)
 	return w
+}
+
+// copySlowly begins to copy an image to the volume, over a line that delivers every other second. It ends with finish.
+func (s *site) copySlowly(i image, path string) (finish func()) {
+	GinkgoHelper()
+	content := i.content()
+	const least, piece = 1 << 20, 64 << 10
+	s.file(string(content[:least]), path)
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		line := time.NewTicker(2 * time.Second)
+		defer line.Stop()
+		out, err := os.OpenFile(s.path(path), os.O_WRONLY|os.O_APPEND, 0)
+		for written := least; err == nil; {
+			select {
+			case <-stop:
+				_, err = out.Write(content[written:])
+				stopped <- errors.Join(err, out.Close())
+				return
+			case <-line.C:
+				if written+2*piece < len(content) { // it takes longer than any scan here
+					_, err = out.Write(content[written : written+piece])
+					written += piece
+				}
+			}
+		}
+		stopped <- err
+	}()
+	end := sync.OnceValue(func() error {
+		close(stop)
+		return <-stopped
+	})
+	DeferCleanup(end)
+	return func() {
+		GinkgoHelper()
+		Expect(end()).To(Succeed())
+	}
 }
 
 // awaitWorker waits until the scanner of one of several workers reads its first image.
@@ -80,26 +119,12 @@ var _ = Describe("Several workers", func() {
 		Expect(opened()).To(BeFalse())
 	})
 
-	It("leave an image that is written meanwhile to the next run, by name", func() {
-		// The image takes so long, with so little CPU, that whoever writes it has his turn meanwhile.
-		s := newSite().image(debian, "copied.sif", "still.sif")
-		stop, stopped := make(chan struct{}), make(chan struct{})
-		go func() { // whoever copies it writes all the time
-			defer close(stopped)
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					now := time.Now()
-					_ = os.Chtimes(s.path("copied.sif"), now, now)
-				}
-			}
-		}()
+	It("leave an image that is being copied to the next run, by name", func() {
+		s := newSite().image(debian, "still.sif")
+		finish := s.copySlowly(debian, "copied.sif")
 		scan := s.busyScan().workers(2).create()
 		Eventually(get(scan)).Should(beDone(partial))
-		close(stop)
-		<-stopped
+		finish()
 		Expect(outcomesOf(scan)).To(Equal(outcomes{"copied.sif": v1alpha1.EntryChanging, "still.sif": v1alpha1.EntryScanned}))
 		Expect(meta.FindStatusCondition(scan.Status.Conditions, v1alpha1.ConditionPartial).Message).To(ContainSubstring("copied.sif"))
 		Expect(scan).To(WithTransform(covered("False", "50.0 % checked: 1 of 2 images"), BeTrue()))
