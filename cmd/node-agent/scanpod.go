@@ -35,6 +35,7 @@ type podFlags struct {
 	storeTimeout         time.Duration
 	workers              int32
 	terminationLog       string
+	resultsLimit         string
 	// requests and MiB a second of each volume; 0: any number.
 	requests, mebibytes float64
 }
@@ -44,13 +45,14 @@ func (p *podFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&p.exclude, "exclude", nil, "glob to skip (repeatable)")
 	flags.StringArrayVar(&p.fileNames, "file-name", nil, "pattern of file names (repeatable)")
 	flags.StringVar(&p.resultsDir, "results-dir", "", "directory for results that the reporter reads")
+	flags.StringVar(&p.resultsLimit, "results-limit", "", "most bytes in --results-dir, such as 512Mi [any number]")
 	flags.StringVar(&p.stateDir, "state-dir", "", "directory of the reporter's answers")
 	flags.DurationVar(&p.storeTimeout, "store-timeout", 10*time.Minute, "how long to wait for the reporter")
 	flags.Int32Var(&p.workers, "workers", 1, "number of workers that share the targets")
 	flags.Float64Var(&p.requests, "requests-per-second", 0, "how often all workers together ask each volume for a name, attributes or entries of a directory; 0: any number")
 	flags.Float64Var(&p.mebibytes, "mib-per-second", 0, "how much they read of each volume; 0: any amount")
 	flags.StringVar(&p.terminationLog, "termination-log", "/dev/termination-log", "file for the pod's termination message")
-	for _, name := range []string{"volume", "exclude", "file-name", "results-dir", "state-dir", "store-timeout", "workers", "requests-per-second", "mib-per-second", "termination-log"} {
+	for _, name := range []string{"volume", "exclude", "file-name", "results-dir", "results-limit", "state-dir", "store-timeout", "workers", "requests-per-second", "mib-per-second", "termination-log"} {
 		if err := flags.MarkHidden(name); err != nil {
 			panic(err) // a flag that is not defined above
 		}
@@ -63,6 +65,11 @@ func (f *scanFlags) scanPod(ctx context.Context, scanner *scan.Scanner, operands
 	if p.stateDir == "" {
 		return usageError{errors.New("--results-dir needs --state-dir")}
 	}
+	limit, err := quantity("--results-limit", p.resultsLimit)
+	if err != nil {
+		return err
+	}
+	scanner.ResultsLimit = limit
 	verdict, err := f.handOver(ctx, scanner, operands)
 	var spec *volume.Error
 	var config configError
@@ -140,7 +147,7 @@ func (f *scanFlags) handOver(ctx context.Context, scanner *scan.Scanner, operand
 	if err != nil {
 		return scan.Verdict{}, err
 	}
-	sink := &scan.HandoverSink{Hand: hand, Dir: p.resultsDir, StoreTimeout: p.storeTimeout, Log: scanner.Log}
+	sink := &scan.HandoverSink{Hand: hand, Dir: p.resultsDir, StoreTimeout: p.storeTimeout, Limit: scanner.ResultsLimit, Log: scanner.Log}
 	if p.workers == 1 {
 		return scanner.Run(ctx, wanted, known, sink)
 	}

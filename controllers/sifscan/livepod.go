@@ -235,7 +235,7 @@ func (in JobInputs) nodeScanner(w nodeWork, parts part) corev1.Container {
 		Name:            scannerContainer,
 		Image:           in.Config.AgentImage,
 		ImagePullPolicy: corev1.PullIfNotPresent,
-		Args:            append(args, "--results-dir="+resultsDir, "--state-dir="+stateDir, "--"),
+		Args:            append(args, "--results-dir="+resultsDir, "--results-limit="+resultsLimit.String(), "--state-dir="+stateDir, "--"),
 		Env:             append(goEnv(limits), parts.env...),
 		Resources:       unreserved(limits),
 		SecurityContext: unprivileged(nodeScannerUser),

@@ -115,7 +115,7 @@ func containerSecurity() *corev1.SecurityContext {
 func (in JobInputs) scanner(parts part) corev1.Container {
 	resources := withDisk(scannerResources(in.Scan.Spec.Resources), &in.Scan.Spec)
 	args := append([]string{"scan"}, parts.args...)
-	args = append(args, fmt.Sprintf("--workers=%d", in.Workers), "--results-dir="+resultsDir, "--state-dir="+stateDir, "--") // a path may begin with a dash
+	args = append(args, fmt.Sprintf("--workers=%d", in.Workers), "--results-dir="+resultsDir, "--results-limit="+resultsLimit.String(), "--state-dir="+stateDir, "--") // a path may begin with a dash
 	return corev1.Container{
 		Name:            scannerContainer,
 		Image:           in.Config.AgentImage,

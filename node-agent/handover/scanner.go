@@ -98,6 +98,20 @@ func (k *Knowledge) add(line Known) {
 // Tell appends an event to the journal.
 func (s *Scanner) Tell(e Event) error { return s.journal.write(e) }
 
+// Taken is what the journal and a list of targets take of the results directory, in bytes.
+func (s *Scanner) Taken() (sum int64, err error) {
+	for _, path := range []string{journalPath(s.results), filepath.Join(s.results, planFile)} {
+		info, err := os.Lstat(path)
+		switch {
+		case err == nil:
+			sum += info.Size()
+		case !errors.Is(err, os.ErrNotExist):
+			return 0, err
+		}
+	}
+	return sum, nil
+}
+
 // Folder returns the path of a result folder.
 func (s *Scanner) Folder(name string) string { return filepath.Join(s.results, name) }
 

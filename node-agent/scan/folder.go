@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
-	"github.com/sifscan/sifscan-operator/node-agent/handover"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
 )
@@ -31,25 +30,18 @@ func FolderName(target string) string {
 	return printable.FileName(path.Base(target)) + "-" + hex.EncodeToString(sum[:4])
 }
 
-// writeFolder writes a result into dir as a folder that appears complete, taking the place of
+// write writes a result into dir as a folder that appears complete, taking the place of
 // an older one.
-func (r *Result) writeFolder(dir, name string) error {
+func (f folder) write(dir, name string) error {
 	tmp, err := os.MkdirTemp(dir, tmpPrefix)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	for document, content := range r.Documents {
-		if err := os.WriteFile(filepath.Join(tmp, filepath.Base(document)), content, 0o644); err != nil {
+	for name, content := range f {
+		if err := os.WriteFile(filepath.Join(tmp, name), content, 0o644); err != nil {
 			return err
 		}
-	}
-	file, err := os.OpenFile(filepath.Join(tmp, handover.ReportFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(report.Write(file, r.scanReport()), file.Close()); err != nil {
-		return err
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err

@@ -50,6 +50,8 @@ type Scanner struct {
 	Policy *v1alpha1.Policy
 	// Timeout of one image. Zero: none.
 	Timeout time.Duration
+	// ResultsLimit is what the directory holds that results are handed over in, in bytes. Zero: any number.
+	ResultsLimit int64
 	// Settle is how long nobody must have written an image before a defect of it is believed: until then it has another turn at
 	// the end of the run, and is Changing if it was written since. Zero: every defect is believed at once.
 	Settle time.Duration
@@ -104,7 +106,11 @@ func (s *Scanner) result(ctx context.Context, t target, read func(context.Contex
 	if err != nil {
 		r.fail(ctx, err, s.Timeout)
 	}
-	if broken := s.guard(r, func() error { return r.document(s.Reports) }); broken != nil {
+	broken := s.guard(r, func() error { return r.document(s.Reports) })
+	if broken == nil {
+		broken = s.bounded(r)
+	}
+	if broken != nil {
 		r.fail(ctx, broken, s.Timeout)
 		err = broken
 	}

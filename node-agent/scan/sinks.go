@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -61,7 +63,11 @@ func (f *FolderSink) Deliver(_ context.Context, r *Result) error {
 		return fmt.Errorf("the results of %s and %s would share the folder %s; scan them one at a time", other, r.Report.Target.Path, name)
 	}
 	f.written[name] = r.Report.Target.Path
-	if err := r.writeFolder(f.Dir, name); err != nil {
+	files, err := r.folder()
+	if err == nil {
+		err = files.write(f.Dir, name)
+	}
+	if err != nil {
 		return fmt.Errorf("write the result of %s: %w", r.Report.Target.Path, err)
 	}
 	what := ""
@@ -76,7 +82,7 @@ func (f *FolderSink) Deliver(_ context.Context, r *Result) error {
 	if more := r.line(); more != "" {
 		what += "; " + more
 	}
-	_, err := fmt.Fprintf(f.Out, "%s  %s  (%s/%s)\n", r.Report.Target.Path, what, f.Dir, name)
+	_, err = fmt.Fprintf(f.Out, "%s  %s  (%s/%s)\n", r.Report.Target.Path, what, f.Dir, name)
 	return err
 }
 
@@ -87,10 +93,13 @@ type HandoverSink struct {
 	Dir string
 	// StoreTimeout is how long the sink waits for the reporter before it gives up.
 	StoreTimeout time.Duration
-	Log          logr.Logger
+	// Limit of the volume that Dir is on, in bytes. Zero: none.
+	Limit int64
+	Log   logr.Logger
 
 	pending []string
-	count   int // of results, so that no two folders share a name whatever their paths
+	sizes   map[string]int64 // of these, on disk
+	count   int              // of results, so that no two folders share a name whatever their paths
 }
 
 var (
@@ -99,8 +108,8 @@ var (
 	_ Archive       = (*HandoverSink)(nil)
 )
 
-// maxPending results may wait in the results volume: its limit is 512 MiB, and a result with
-// the SBOMs of 20,000 packages takes about 40 MiB.
+// maxPending results may wait in the results volume, as far as their bytes leave room: a result with the SBOMs of 20,000
+// packages takes about 40 MiB.
 const maxPending = 8
 
 // Listed tells the reporter how many entries will follow.
@@ -148,11 +157,22 @@ func (p Place) event(e handover.Event) handover.Event {
 func (h *HandoverSink) Deliver(ctx context.Context, r *Result) error {
 	h.count++
 	folder := fmt.Sprintf("%06d-%s", h.count, FolderName(r.Name))
-	if err := r.writeFolder(h.Dir, folder); err != nil {
+	files, err := r.folder()
+	if err == nil {
+		err = h.makeRoom(ctx, files.size())
+	}
+	if err == nil {
+		err = files.write(h.Dir, folder)
+	}
+	if err != nil {
 		return fmt.Errorf("write the result of %s: %w", r.Report.Target.Path, err)
 	}
 	h.pending = append(h.pending, folder)
-	err := h.Hand.Tell(r.event(handover.Event{
+	if h.sizes == nil {
+		h.sizes = map[string]int64{}
+	}
+	h.sizes[folder] = files.size()
+	err = h.Hand.Tell(r.event(handover.Event{
 		Type: handover.EventEntry, Outcome: r.Outcome, Folder: folder, Identity: r.Identity, Unchanged: r.Unchanged,
 	}))
 	if err != nil {
@@ -184,6 +204,7 @@ func (h *HandoverSink) wait(ctx context.Context, n int) error {
 	defer cancel()
 	left, err := h.Hand.WaitStored(ctx, h.pending, n)
 	h.pending = left
+	maps.DeleteFunc(h.sizes, func(folder string, _ int64) bool { return !slices.Contains(left, folder) })
 	if errors.Is(err, handover.ErrNotStored) && ctx.Err() == nil {
 		h.Log.Error(err, "the cluster refused a result")
 		return nil
