@@ -188,6 +188,9 @@ const (
 	// AnnotationNodeOutcome on the first chunk of a node's ScanInventory: what came of the node, a
 	// reason, or a reason and a message separated by ": ", written by the controller.
 	AnnotationNodeOutcome = "sifscan.io/node-outcome"
+	// AnnotationNodeReading beside it: what kept the node from reading images whose containers it had listed, in the
+	// same form; absent where nothing did.
+	AnnotationNodeReading = "sifscan.io/node-reading"
 
 	// AnnotationScope on a ScanReport names what the SIFScan looked for that wrote it: a hash of its
 	// volume target. Only a run of the same scope can say that the image is gone.

@@ -240,6 +240,8 @@ func TestEachImageIsReadOnOneNodeThatHasIt(t *testing.T) {
 	}
 	failed := listed("n0", 0)
 	failed.outcome = cause{v1alpha1.ReasonNodeGone, "n0 left"}
+	kept := listed("n0", 0)
+	kept.kept = cause{v1alpha1.ReasonUnschedulable, "no room on n0"}
 	lostFirst := task(batchv1.JobComplete, `{"reason":"NoTargets","message":"ended"}`, a)
 	denied := task(batchv1.JobFailed, `{"reason":"NodePolicyDenies","message":"AppArmor"}`, a)
 	for name, tc := range map[string]struct {
@@ -265,6 +267,8 @@ func TestEachImageIsReadOnOneNodeThatHasIt(t *testing.T) {
 			[]*nodeState{listed("n0", 0), listed("n1", 1)}, gone, map[int32][]string{1: {a}}, 0, nil},
 		"a node that was given up is passed over": {images(map[string][]int32{a: {0}}),
 			[]*nodeState{failed}, fits, nil, 0, map[string]cause{a: {v1alpha1.ReasonNodeGone, "n0 left"}}},
+		"a node that could not read is passed over": {images(map[string][]int32{a: {0, 1}, b: {0}}),
+			[]*nodeState{kept, listed("n1", 1)}, fits, map[int32][]string{1: {a}}, 0, map[string]cause{b: {v1alpha1.ReasonUnschedulable, "no room on n0"}}},
 		"a worker that nobody planned holds nothing": {images(map[string][]int32{a: {7}}),
 			[]*nodeState{listed("n0", 0)}, fits, nil, 0, map[string]cause{a: {v1alpha1.ReasonNoTargets, "the containers of the image ended before it was read"}}},
 	} {
@@ -375,6 +379,25 @@ func TestJobsThatAreNotOfThePlanAreNobodys(t *testing.T) {
 	n := s.nodes[0]
 	if n.listing == nil || n.listing.job.Name != "list" || len(n.reading) != 1 || n.reading[0].job.Name != "read" {
 		t.Errorf("listing %v, reading %v", n.listing, n.reading)
+	}
+}
+
+// What kept a node from reading says nothing of what is alive there.
+func TestANodeThatListedAndCouldNotReadIsNoNodeThatWasNotLookedAt(t *testing.T) {
+	annotations := map[string]string{
+		v1alpha1.AnnotationNodeOutcome: "Succeeded", v1alpha1.AnnotationNodeReading: "NodeGone: there is no node n1",
+	}
+	inventories := []metav1.PartialObjectMetadata{{ObjectMeta: metav1.ObjectMeta{Name: "base-w0-0", Annotations: annotations}}}
+	s := surveyOf("base", []plannedNode{{Name: "n1"}}, nil, nil, inventories)
+	if got := *s.counts(); got != (v1alpha1.NodeCounts{Selected: 1, Done: 1}) {
+		t.Errorf("%+v", got)
+	}
+	h := finished(v1alpha1.ReasonSucceeded, "1 scanned")
+	h.noteKept(s)
+	h.noteNodes(s)
+	const want = "1 scanned; 1 of 1 node could not go on reading images: n1 (NodeGone); their ScanInventories say why"
+	if h.message != want || h.reason != v1alpha1.ReasonSucceeded || h.degraded != "" {
+		t.Errorf("%+v", h)
 	}
 }
 

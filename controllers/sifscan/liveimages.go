@@ -182,6 +182,9 @@ func chooseHolder(key string, image *liveImage, s *survey, work map[int32][]stri
 		case !slices.Contains(listedReasons, n.outcome.reason):
 			why = n.outcome
 			continue
+		case n.kept.reason != "":
+			why = n.kept
+			continue
 		}
 		if objection, wait := fit(n); objection.reason != "" {
 			why = objection

@@ -74,6 +74,7 @@ func (r *Reconciler) judgeLive(ctx context.Context, p *pass, s *survey, images *
 		h, _ = wellEnded(e)
 		h.partial = partialLive(t.targets)
 		h.noteLost(images.lost)
+		h.noteKept(s)
 		h.noteNodes(s)
 	}
 	return h, nil
@@ -142,6 +143,21 @@ func (h *health) noteLost(lost map[string]cause) {
 	}
 	first := lost[slices.Min(slices.Collect(maps.Keys(lost)))]
 	h.message += fmt.Sprintf("; %s read on no node that has it, the first: %s", counted(len(lost), "image was", "images were"), first.message)
+}
+
+// noteKept adds the nodes that listed their containers and could not read images. The run lacks nothing by that: what no other node read
+// either is counted.
+func (h *health) noteKept(s *survey) {
+	var names []string
+	for _, n := range s.nodes {
+		if n.kept.reason != "" {
+			names = append(names, n.Name+" ("+n.kept.reason+")")
+		}
+	}
+	if len(names) > 0 {
+		h.message += fmt.Sprintf("; %d of %s could not go on reading images: %s; their ScanInventories say why",
+			len(names), counted(len(s.nodes), "node", "nodes"), firstNames(names))
+	}
 }
 
 // noteNodes adds the nodes of which it is not known what runs there.

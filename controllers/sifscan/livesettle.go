@@ -22,8 +22,7 @@ import (
 // settle writes what came of a node into its ScanInventory, and in which pods its containers run. A
 // node that no pod went to has an inventory, too: whether it was checked is asked of every node.
 func (r *Reconciler) settle(ctx context.Context, p *pass, n *nodeState, outcome cause) error {
-	first := &v1alpha1.ScanInventory{}
-	key := types.NamespacedName{Namespace: p.scan.Namespace, Name: inventoryName(JobName(p.scan.Name, p.run), n.worker, 0)}
+	first, key := &v1alpha1.ScanInventory{}, firstChunk(p, n)
 	err := r.Live.Get(ctx, key, first)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -40,6 +39,30 @@ func (r *Reconciler) settle(ctx context.Context, p *pass, n *nodeState, outcome 
 		return err
 	}
 	n.outcome = outcome
+	return nil
+}
+
+// firstChunk names the ScanInventory that tells what came of a node.
+func firstChunk(p *pass, n *nodeState) types.NamespacedName {
+	return types.NamespacedName{Namespace: p.scan.Namespace, Name: inventoryName(JobName(p.scan.Name, p.run), n.worker, 0)}
+}
+
+// keepFromReading writes what kept a node from reading images. What its listing came to stands beside it: what is alive there is
+// known.
+func (r *Reconciler) keepFromReading(ctx context.Context, p *pass, n *nodeState, why cause) error {
+	first, key := &v1alpha1.ScanInventory{}, firstChunk(p, n)
+	switch err := r.Live.Get(ctx, key, first); {
+	case apierrors.IsNotFound(err):
+		return errStale // somebody deleted it: the node is not listed any more
+	case err != nil:
+		return fmt.Errorf("read ScanInventory %s: %w", key.Name, err)
+	}
+	before := first.DeepCopy()
+	metav1.SetMetaDataAnnotation(&first.ObjectMeta, v1alpha1.AnnotationNodeReading, why.String())
+	if err := r.patchInventory(ctx, before, first); err != nil {
+		return err
+	}
+	n.kept = why
 	return nil
 }
 

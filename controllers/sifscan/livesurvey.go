@@ -38,6 +38,8 @@ type nodeState struct {
 	reading []*nodeTask
 	// outcome of the listing; its reason is empty until there is one.
 	outcome cause
+	// kept is what kept the node from reading images; its reason is empty while nothing has.
+	kept cause
 }
 
 // nodeTask is a Job and its last pod.
@@ -140,6 +142,7 @@ func surveyOf(base string, plan []plannedNode, jobs []batchv1.Job, pods []corev1
 		worker, chunk, ok := parseInventoryName(base, inventories[i].Name)
 		if ok && chunk == 0 && int(worker) < len(s.nodes) {
 			s.nodes[worker].outcome = parseCause(inventories[i].Annotations[v1alpha1.AnnotationNodeOutcome])
+			s.nodes[worker].kept = parseCause(inventories[i].Annotations[v1alpha1.AnnotationNodeReading])
 		}
 	}
 	return s

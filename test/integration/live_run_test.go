@@ -242,6 +242,34 @@ var _ = Describe("A scan of running containers", Serial, func() {
 		Expect(listing).To(BeEmpty(), "nothing waits for them any more")
 	})
 
+	It("keeps what a node lists where it goes away while it reads, and reads the image on another", func() {
+		nodes := map[string]*corev1.Node{}
+		for _, name := range []string{pool + "-a", pool + "-b"} {
+			nodes[name] = makeNode(name, pool)
+		}
+		scan := start(inPool())
+		for name := range nodes {
+			job := listingOf(scan, name)
+			nodeReporter(scan, job).containers(container("pytorch"))
+			finishNode(job, "")
+		}
+		left, job := readingOf(scan)
+		startNodePod(job)
+		Expect(admin.Delete(ctx, nodes[left])).To(Succeed())
+		var on string
+		Eventually(func() string { on, job = readingOf(scan); return on }).WithTimeout(time.Minute).ShouldNot(Equal(left))
+		r := nodeReporter(scan, job)
+		Expect(r.api.Create(ctx, r.liveReport("pytorch", on))).To(Succeed())
+		r.containers(container("pytorch", func(c *v1alpha1.InventoryContainer) { c.Report = "sr-pytorch" }))
+		finishNode(job, "")
+
+		Eventually(get(scan)).Should(And(beReady(v1alpha1.ReasonSucceeded),
+			say("1 of 2 nodes could not go on reading images: "+left+" (NodeGone); their ScanInventories say why")))
+		Expect(scan.Status.Nodes).To(HaveValue(Equal(v1alpha1.NodeCounts{Selected: 2, Done: 2})))
+		Expect(outcomeOf(left)).To(Equal("Succeeded"))
+		Expect(inventories()[left].Annotations).To(HaveKeyWithValue("sifscan.io/node-reading", "NodeGone: there is no node "+left))
+	})
+
 	It("shows containers of the selected pods only, and tells the Slurm cluster and node set of each", func() {
 		makeNode(pool, pool)
 		makeNode(namespace+"-other", "other")
