@@ -114,6 +114,10 @@ type ScanScheduleStatus struct {
 	// lastScheduleTime is when the run that started last was due, without jitter.
 	// +optional
 	LastScheduleTime *metav1.Time `json:"lastScheduleTime,omitempty"`
+	// lastFullCoverageTime is when a run had last checked every image: read it, or found it unchanged. It outlives
+	// the SIFScan of that run. Absent: none ever did. The condition Covered tells what share the last run that ended checked.
+	// +optional
+	LastFullCoverageTime *metav1.Time `json:"lastFullCoverageTime,omitempty"`
 	// nextScheduleTime is when the next run starts, with jitter.
 	// +optional
 	NextScheduleTime *metav1.Time `json:"nextScheduleTime,omitempty"`

@@ -170,6 +170,10 @@ type SIFScanStatus struct {
 	// current run belongs to.
 	// +optional
 	LastHandledRescanAt string `json:"lastHandledRescanAt,omitempty"`
+	// lastFullCoverageTime is when a run, the current or an earlier one, had last checked every image: read it, or
+	// found it unchanged. Absent: none ever did. The condition Covered tells what share the last run that ended checked.
+	// +optional
+	LastFullCoverageTime *metav1.Time `json:"lastFullCoverageTime,omitempty"`
 	// startTime is when the Job of the current run was created.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`

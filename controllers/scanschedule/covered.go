@@ -17,6 +17,7 @@ func (p *pass) cover() {
 	known := coverage.Of(p.schedule.Status.Conditions)
 	var newer []metav1.Condition
 	for _, scan := range p.all() {
+		p.schedule.Status.LastFullCoverageTime = coverage.Later(p.schedule.Status.LastFullCoverageTime, scan.Status.LastFullCoverageTime)
 		c := coverage.Of(scan.Status.Conditions)
 		if c != nil && (known == nil || c.LastTransitionTime.After(known.LastTransitionTime.Time)) {
 			newer = append(newer, *c)

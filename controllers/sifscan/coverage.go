@@ -51,11 +51,14 @@ func (n *pathNames) String() string {
 }
 
 // cover says in the condition Covered what share of the run's targets was checked: read, or known
-// to be unchanged. It stays while the next run is under way.
+// to be unchanged, and when all were. Both stay while the next run is under way.
 func cover(scan *v1alpha1.SIFScan, t *tally, now time.Time) {
 	c := coveredBy(t)
 	c.ObservedGeneration, c.LastTransitionTime = scan.Generation, metav1.NewTime(now)
 	coverage.Set(&scan.Status.Conditions, c)
+	if c.Status == metav1.ConditionTrue {
+		scan.Status.LastFullCoverageTime = c.LastTransitionTime.DeepCopy()
+	}
 }
 
 // coveredBy is the condition of one run.

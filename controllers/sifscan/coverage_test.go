@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -47,7 +49,7 @@ func TestCovered(t *testing.T) {
 	part := tallied(makeInventory(someJob, 0, 0).total(3).entries(2, v1alpha1.EntryScanned).entries(1, v1alpha1.EntryDenied))
 	lost := tallied(makeInventory(someJob, 0, 0).total(3).entries(2, v1alpha1.EntryScanned))
 	first, second, third := epoch, epoch.Add(24*time.Hour), epoch.Add(48*time.Hour)
-	const since = "; every image was last checked at 2026-03-01T01:30:00Z"
+	var never time.Time
 	type night struct {
 		at   time.Time
 		runs *tally
@@ -57,16 +59,17 @@ func TestCovered(t *testing.T) {
 		nights []night
 		want   string
 		at     time.Time
+		full   time.Time
 	}{
-		{"everything", []night{{first, full}}, "True Succeeded 100 % checked: 2 images", first},
-		{"everything again: the time is the last run's", []night{{first, full}, {second, full}}, "True Succeeded 100 % checked: 2 images", second},
-		{"a part, and never all", []night{{first, part}}, "False Partial 66.6 % checked: 2 of 3 images", first},
-		{"a part after all", []night{{first, full}, {second, part}}, "False Partial 66.6 % checked: 2 of 3 images" + since, second},
-		{"two nights after", []night{{first, full}, {second, part}, {third, lost}}, "False ReportUnavailable not every image is accounted for" + since, third},
-		{"nothing at all", []night{{first, full}, {second, tallied(makeInventory(someJob, 0, 0).total(0))}}, "False NoTargets there was nothing to check" + since, second},
+		{"everything", []night{{first, full}}, "True Succeeded 100 % checked: 2 images", first, first},
+		{"everything again: the time is the last run's", []night{{first, full}, {second, full}}, "True Succeeded 100 % checked: 2 images", second, second},
+		{"a part, and never all", []night{{first, part}}, "False Partial 66.6 % checked: 2 of 3 images", first, never},
+		{"a part after all", []night{{first, full}, {second, part}}, "False Partial 66.6 % checked: 2 of 3 images", second, first},
+		{"two nights after", []night{{first, full}, {second, part}, {third, lost}}, "False ReportUnavailable not every image is accounted for", third, first},
+		{"nothing at all", []night{{first, full}, {second, tallied(makeInventory(someJob, 0, 0).total(0))}}, "False NoTargets there was nothing to check", second, first},
 		{"nearly all is not all", []night{{first, tallied(
 			makeInventory(someJob, 0, 0).total(2001).entries(2000, v1alpha1.EntryScanned), makeInventory(someJob, 0, 1).entries(1, v1alpha1.EntryChanging))}},
-			"False Partial 99.9 % checked: 2000 of 2001 images", first},
+			"False Partial 99.9 % checked: 2000 of 2001 images", first, never},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			scan := makeScan().obj()
@@ -80,6 +83,9 @@ func TestCovered(t *testing.T) {
 			c := meta.FindStatusCondition(scan.Status.Conditions, v1alpha1.ConditionCovered)
 			if got := fmt.Sprintf("%s %s %s", c.Status, c.Reason, c.Message); got != tc.want || !c.LastTransitionTime.Time.Equal(tc.at) {
 				t.Errorf("at %s: %s\nwant at %s: %s", c.LastTransitionTime, got, tc.at, tc.want)
+			}
+			if got := scan.Status.LastFullCoverageTime; !tc.full.Equal(ptr.Deref(got, metav1.Time{}).Time) {
+				t.Errorf("every image was last checked at %v, want %v", got, tc.full)
 			}
 		})
 	}

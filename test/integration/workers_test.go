@@ -6,7 +6,6 @@ package integration
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -221,19 +220,22 @@ var _ = Describe("A SIFScan of several workers", func() {
 		scan, job := startedScan(namespace)
 		succeed(scan, job)
 		Expect(coveredOf(scan)).To(Equal("True: 100 % checked: 1 image"))
-		at := meta.FindStatusCondition(scan.Status.Conditions, v1alpha1.ConditionCovered).LastTransitionTime.UTC().Format(time.RFC3339)
+		at := meta.FindStatusCondition(scan.Status.Conditions, v1alpha1.ConditionCovered).LastTransitionTime
+		Expect(scan.Status.LastFullCoverageTime).To(HaveValue(Equal(at)))
 
 		change(scan, func(s *v1alpha1.SIFScan) {
 			metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1alpha1.AnnotationRescanAt, "now")
 		})
 		Eventually(get(scan)).Should(HaveField("Status.LastHandledRescanAt", "now"))
 		Expect(coveredOf(scan)).To(HavePrefix("True: "))
+		Expect(scan.Status.LastFullCoverageTime).To(HaveValue(Equal(at)))
 		finishPods(namespace)
 		job = theJob(scan)
 		r := reporterOf(scan, job)
 		r.store(r.inventory(2, v1alpha1.EntryScanned, v1alpha1.EntryDenied))
 		endPod(startPod(job, "second"), 0, "Completed", "")
 		completeJob(job)
-		Eventually(get(scan)).Should(WithTransform(coveredOf, Equal("False: 50.0 % checked: 1 of 2 images; every image was last checked at "+at)))
+		Eventually(get(scan)).Should(WithTransform(coveredOf, Equal("False: 50.0 % checked: 1 of 2 images")))
+		Expect(scan.Status.LastFullCoverageTime).To(HaveValue(Equal(at)))
 	})
 })
