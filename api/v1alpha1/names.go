@@ -18,8 +18,8 @@ const (
 	// ConditionPolicyPassed: every image is within spec.policy; false if one is not, unknown
 	// where images were not assessed. Absent without a policy.
 	ConditionPolicyPassed = "PolicyPassed"
-	// ConditionCovered: the last run that ended checked every image. Its transition time is then when
-	// that was; its message tells the share that was checked, and the last time where it was not all.
+	// ConditionCovered: the last run that ended checked every image. Its transition time is when it ended, its
+	// message tells the share that was checked.
 	ConditionCovered = "Covered"
 	// ConditionPartial: files or directories were denied, or images changed while read.
 	ConditionPartial = "Partial"

@@ -179,6 +179,8 @@ func (p *pass) begin() {
 		ObservedGeneration:  p.scan.Generation,
 		RunID:               p.run,
 		LastHandledRescanAt: p.scan.Annotations[v1alpha1.AnnotationRescanAt],
+		// It speaks of the last run that checked all, whichever that was.
+		LastFullCoverageTime: p.scan.Status.LastFullCoverageTime,
 	}
 	for _, c := range conditions {
 		// Covered speaks of the last run that ended, whichever that was; Asked of the SIFScan.
