@@ -174,16 +174,8 @@ func (r *Reconciler) nextWork(ctx context.Context, o *outlook, s *survey) (*imag
 		work, err := r.listingWork(ctx, o, s)
 		return nil, work, err
 	}
-	images := &imagesInWork{liveImages: newLiveImages()}
-	err := r.eachNodeInventory(ctx, o.p, func(worker int32, inventory *v1alpha1.ScanInventory) error {
-		if int(worker) < len(s.nodes) {
-			images.add(worker, inventory)
-		}
-		if images.count() > mostImages(len(s.nodes)) {
-			return errTooManyImages
-		}
-		return nil
-	})
+	known, err := r.imagesOf(ctx, o.p, len(s.nodes))
+	images := &imagesInWork{liveImages: known}
 	if err != nil || o.p.scan.Spec.Target.Running.ListOnly {
 		return images, nil, err
 	}
@@ -423,6 +415,7 @@ func (r *Reconciler) nodeJobs(ctx context.Context, scan types.UID) ([]batchv1.Jo
 // afterLive is all that still happens once a run is finished.
 func (r *Reconciler) afterLive(ctx context.Context, p *pass) (ctrl.Result, error) {
 	observeGeneration(p.scan)
+	r.readings.drop(client.ObjectKeyFromObject(p.scan))
 	if err := r.endVolumeJobs(ctx, p); err != nil {
 		return ctrl.Result{}, err
 	}

@@ -68,41 +68,34 @@ func newLiveImages() *liveImages {
 	return &liveImages{byKey: map[string]*liveImage{}, outcomes: map[string]v1alpha1.EntryOutcome{}}
 }
 
-// add counts an inventory of a worker.
-func (l *liveImages) add(worker int32, inventory *v1alpha1.ScanInventory) {
+// merge counts what an inventory of a worker tells.
+func (l *liveImages) merge(worker int32, part *inventoryPart) {
 	l.chunks++
-	entries, err := inventory.AllEntries()
-	if err != nil {
-		l.unreadable = printable(err.Error(), maxDetail)
+	l.unreadable = cmp.Or(part.unreadable, l.unreadable)
+	for report, outcome := range part.outcomes {
+		noteOutcome(l.outcomes, report, outcome)
 	}
-	for i := range entries {
-		// Nodes that have the same file write the same report: that one could not read it says nothing
-		// where another could.
-		if e := &entries[i]; e.Report != "" && !wasRead(l.outcomes[e.Report]) {
-			l.outcomes[e.Report] = e.Outcome
-		}
-	}
-	for i := range inventory.Containers {
-		c := &inventory.Containers[i]
-		increase(&l.found, max(c.Ranks, 1))
-		if !imageKey.MatchString(c.Key) {
-			increase(&l.keyless, 1)
-			continue
-		}
-		image := l.byKey[c.Key]
+	increase(&l.found, part.found)
+	increase(&l.keyless, part.keyless)
+	for _, i := range part.images {
+		image := l.byKey[i.key]
 		if image == nil {
 			image = &liveImage{}
-			l.byKey[c.Key] = image
+			l.byKey[i.key] = image
 		}
 		if !slices.Contains(image.holders, worker) {
 			image.holders = append(image.holders, worker)
 			slices.Sort(image.holders)
 		}
-		if c.Coverage == v1alpha1.CoverageVanished || c.Coverage == v1alpha1.CoverageUnreachable {
-			image.vain = cmp.Or(image.vain, c.Report)
-		} else {
-			image.report = cmp.Or(image.report, c.Report)
-		}
+		image.report, image.vain = cmp.Or(image.report, i.report), cmp.Or(image.vain, i.vain)
+	}
+}
+
+// noteOutcome notes what came of a report's image. Nodes that have the same file write the same report: that one could not
+// read it says nothing where another could.
+func noteOutcome(outcomes map[string]v1alpha1.EntryOutcome, report string, outcome v1alpha1.EntryOutcome) {
+	if !wasRead(outcomes[report]) {
+		outcomes[report] = outcome
 	}
 }
 

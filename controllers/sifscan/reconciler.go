@@ -51,8 +51,9 @@ type Reconciler struct {
 	Clock  clock.PassiveClock
 	Config OperatorConfig
 
-	ledger nodeLedger
-	vigils vigils
+	ledger   nodeLedger
+	readings readings
+	vigils   vigils
 	// accessSeen is when the reporter's access to a namespace was last seen to be right: name → time.Time.
 	accessSeen sync.Map
 

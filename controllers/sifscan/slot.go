@@ -128,6 +128,7 @@ func (r *Reconciler) settleSlot(p *pass, queued bool) {
 func (r *Reconciler) releaseDeleted(ctx context.Context, scan types.NamespacedName) error {
 	r.slots.gone(scan)
 	r.vigils.end(scan)
+	r.readings.drop(scan)
 	uid, has := r.slots.of(scan)
 	if !has {
 		return nil
