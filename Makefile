@@ -68,7 +68,7 @@ images: build ## Build the operator's and the agent's OCI images without a daemo
 bench: build preflight-root ## Measure against the peers, in pairs, and print the table.
 	@hack/packages.sh squashfs-tools squashfuse fuse-overlayfs debootstrap e2fsprogs ripgrep
 	@go run ./test/bench
-	@go run ./test/bench/shares
+	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/shares
 	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/schedules
 	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/scans
 	@KUBEBUILDER_ASSETS="$$($(CLUSTER) kube-build | tail -n 1)" go run ./test/bench/images
