@@ -166,6 +166,10 @@ type InventoryPod struct {
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
+// MaxDeaths is how often an image may kill its scanner before it fails without being opened: once could be a neighbour's
+// fault or the node's.
+const MaxDeaths = 2
+
 // MaxInventoryEntries is the largest number of entries and containers in one ScanInventory. At the
 // longest usual paths (200 bytes) a chunk stays below 700 KiB, under etcd's 1.5 MiB a request.
 const MaxInventoryEntries = 2000

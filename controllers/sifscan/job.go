@@ -13,11 +13,6 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
-// backoffLimit is how many pods of a worker may die. An image that kills its pod is given up
-// after two deaths, so three such images are survived. It counts for each worker: what one meets
-// does not end the others, which go on to their end when it gives up.
-const backoffLimit = 6
-
 // exitUsage is the scanner's exit code for a command line it does not understand. Operator and
 // agent image then differ in version, and trying again changes nothing.
 const exitUsage = 2

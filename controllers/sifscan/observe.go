@@ -29,8 +29,9 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (ctrl.Result, error) 
 	case !over:
 		if p.overdue() {
 			cover(p.scan, t, p.now)
+			_, err := r.sumUp(ctx, p, t)
 			p.giveUp(t)
-			return ctrl.Result{}, nil
+			return ctrl.Result{}, err
 		}
 		result, err := r.follow(ctx, p, t)
 		if until, limited := deadlineOf(&p.scan.Spec, p.current); limited {
@@ -38,6 +39,9 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (ctrl.Result, error) 
 		}
 		return result, err
 	case end.failed:
+		if _, err := r.sumUp(ctx, p, t); err != nil {
+			return ctrl.Result{}, err
+		}
 		p.fail(t, end)
 	default:
 		if err := r.complete(ctx, p, t); err != nil {
@@ -81,8 +85,7 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 	case out:
 		return r.holdUp(ctx, p, kept, look)
 	case crew.working == 0 && len(crew.died) > 0:
-		d := crew.died[0]
-		waiting(d.reason, fmt.Sprintf("%s; a new pod goes on: %s", d.message, progressText(t))).apply(p.scan, p.now)
+		p.tellDeath(t, crew.died[0])
 		return ctrl.Result{RequeueAfter: look}, nil
 	case crew.working == 0 && len(crew.held) > 0:
 		return r.holdUp(ctx, p, crew.held[0].holdup, look)
@@ -104,24 +107,13 @@ func (r *Reconciler) holdUp(ctx context.Context, p *pass, by holdup, look time.D
 // complete judges a run whose Job completed. Leftovers of earlier scans go first: should the
 // operator end before the status is written, this is done again.
 func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
-	sum := newSumming(t.reports, judgedBy(&p.scan.Spec))
 	var sweep sweep
 	missing := newMissing(resolve(&p.scan.Spec), t)
-	err := r.eachReport(ctx, p.scan, func(report *metav1.PartialObjectMetadata) {
-		sum.add(report)
-		sweep.add(report)
-		missing.add(report)
-	})
+	sum, err := r.sumUp(ctx, p, t, sweep.add, missing.add)
 	if err != nil {
 		return err
 	}
 	r.deleteSuperseded(ctx, sweep)
-	if len(t.reports) > 0 {
-		p.scan.Status.Summary = sum.summary.DeepCopy()
-	}
-	if p.scan.Status.Worst, err = r.withTargets(ctx, p.scan.Namespace, sum.worst); err != nil {
-		return err
-	}
 	err = sum.judged.locate(func(report string) (string, error) { return r.targetOf(ctx, p.scan.Namespace, report) })
 	if err != nil {
 		return err
@@ -135,6 +127,26 @@ func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
 	}
 	h.apply(p.scan, p.now)
 	return nil
+}
+
+// sumUp puts what the reports of the run come to into the status, also of a run that came to no good end: what it found is
+// there. It shows each report of the targets to others, too.
+func (r *Reconciler) sumUp(ctx context.Context, p *pass, t *tally, others ...func(*metav1.PartialObjectMetadata)) (*summing, error) {
+	sum := newSumming(t.reports, judgedBy(&p.scan.Spec))
+	err := r.eachReport(ctx, p.scan, func(report *metav1.PartialObjectMetadata) {
+		sum.add(report)
+		for _, other := range others {
+			other(report)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(t.reports) > 0 {
+		p.scan.Status.Summary = sum.summary.DeepCopy()
+	}
+	p.scan.Status.Worst, err = r.withTargets(ctx, p.scan.Namespace, sum.worst)
+	return sum, err
 }
 
 // fail tells why the Job gave up. Reports that were finished stay.

@@ -30,6 +30,8 @@ type tally struct {
 	// until it does.
 	entries map[int32]int64
 	totals  map[int32]int64
+	// blamed are the deaths of each worker's pods that images may have caused.
+	blamed map[int32]int32
 	// reports of the images that were read or are unchanged.
 	reports map[string]struct{}
 	// failures are the reports of the other images.
@@ -43,7 +45,7 @@ type tally struct {
 }
 
 func newTally() *tally {
-	return &tally{workers: 1, entries: map[int32]int64{}, totals: map[int32]int64{}, reports: map[string]struct{}{}, failures: map[string]struct{}{}}
+	return &tally{workers: 1, entries: map[int32]int64{}, totals: map[int32]int64{}, blamed: map[int32]int32{}, reports: map[string]struct{}{}, failures: map[string]struct{}{}}
 }
 
 // tally reads the inventories of a run from the API, not from a cache: they grow with the
@@ -97,12 +99,16 @@ func (t *tally) add(job string, inventory *v1alpha1.ScanInventory) {
 			t.targets.Discovered = max(*total, 0)
 		}
 	}
+	if chunk == 0 { // all chunks repeat it
+		t.suspect(worker, inventory.Worker.InFlight)
+	}
 	entries, err := inventory.AllEntries()
 	if err != nil {
 		t.unreadable = printable(err.Error(), maxDetail)
 		return
 	}
 	t.entries[worker] += int64(len(entries))
+	t.blame(worker, entries)
 	for i := range entries {
 		t.count(&entries[i])
 	}

@@ -37,10 +37,6 @@ type Sink interface {
 	Finish(ctx context.Context) error
 }
 
-// maxDeaths is how often an image may kill its scanner before it fails without being opened:
-// once could be a neighbour's fault or the node's.
-const maxDeaths = 2
-
 // Verdict is what came of a run as a whole. A Reason is set where there is nothing to count.
 type Verdict struct {
 	Reason, Message string
@@ -175,7 +171,7 @@ func (r *run) targets(ctx context.Context, targets []target) error {
 // which the next image that is opened may replace.
 func (r *run) turn(t target) int {
 	deaths := int(r.known.Attempts[t.place().Name])
-	if deaths >= maxDeaths {
+	if deaths >= v1alpha1.MaxDeaths {
 		return -1
 	}
 	return deaths
@@ -196,7 +192,7 @@ func (r *run) target(ctx context.Context, t target) (*Result, error) {
 		}
 		return nil, r.alive(at, covered(v1alpha1.EntryUnchanged))
 	}
-	if n := r.known.Attempts[at.Name]; n >= maxDeaths {
+	if n := r.known.Attempts[at.Name]; n >= v1alpha1.MaxDeaths {
 		return r.died(t, n), nil
 	}
 	if err := r.sink.Begin(at); err != nil {

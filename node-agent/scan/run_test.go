@@ -333,6 +333,47 @@ func TestAnImageThatKilledAScannerComesLastAndFailsAloneAfterTwoDeaths(t *testin
 	}
 }
 
+func TestFivePoisonImagesFailAndTheRestIsScanned(t *testing.T) {
+	s := newShelf(t)
+	for _, name := range []string{"a.sif", "b.sif", "c.sif", "d.sif", "e.sif", "f.sif", "g.sif", "h.sif"} {
+		s.image(name)
+	}
+	poison := "abdgh"
+	known := &handover.Knowledge{Entries: map[string]handover.KnownEntry{}, Attempts: map[string]int32{}, Death: "OOMKilled: raise it"}
+	root, err := volume.OpenRoot(s.dir, "/shared")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	reasons := map[string]string{}
+	deaths := 0
+	for ended := false; !ended && deaths < 100; {
+		to := newSink()
+		ctx, kill := context.WithCancel(t.Context())
+		to.onBegin = func(path string) {
+			if strings.Contains(poison, path[:1]) {
+				known.Attempts[path]++ // as its reporter counts
+				deaths++
+				kill()
+			}
+		}
+		_, err := newScanner(t).Volume(ctx, root, volume.Spec{}, known, to)
+		kill()
+		for path, reason := range to.reasons() {
+			known.Entries[path] = handover.KnownEntry{Path: path, Outcome: to.results[path].Outcome}
+			reasons[path] = reason
+		}
+		ended = err == nil
+	}
+	want := map[string]string{"c.sif": "", "e.sif": "", "f.sif": ""}
+	for _, c := range poison {
+		want[string(c)+".sif"] = v1alpha1.ReasonOOMKilled
+	}
+	if diff := cmp.Diff(want, reasons); diff != "" || deaths != v1alpha1.MaxDeaths*len(poison) {
+		t.Errorf("%d deaths (-want +got)\n%s", deaths, diff)
+	}
+}
+
 func TestNoTargetsIsSaidAndStored(t *testing.T) {
 	to := newSink()
 	verdict, err := run(t, newShelf(t).file("readme.txt", []byte("x")), newScanner(t), nil, to)

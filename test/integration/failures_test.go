@@ -44,11 +44,14 @@ var _ = Describe("A run that does not go well", func() {
 	It("is given up with the reason of the last death, and keeps what was done", func() {
 		scan, job := startedScan(namespace)
 		r := reporterOf(scan, job)
-		r.store(r.inventory(2, v1alpha1.EntryFailed))
+		Expect(r.api.Create(ctx, r.report("sr-1", v1alpha1.AnnotationPackages, "50/10", v1alpha1.AnnotationCounts, "1/2/3/4/5"))).To(Succeed())
+		r.store(r.inventory(3, v1alpha1.EntryFailed, v1alpha1.EntryScanned))
 		endPod(startPod(job, "first"), 137, "OOMKilled", "")
 		failJob(job)
-		Eventually(get(scan)).Should(And(beStalled(v1alpha1.ReasonOOMKilled), say("given up, 1 of 2 images done"), say(v1alpha1.AnnotationRescanAt)))
+		Eventually(get(scan)).Should(And(beStalled(v1alpha1.ReasonOOMKilled), say("given up, 2 of 3 images done"), say(v1alpha1.AnnotationRescanAt)))
 		Expect(scan.Status.Targets.Failed).To(BeEquivalentTo(1))
+		Expect(scan.Status.Summary).To(HaveValue(And(HaveField("Critical", HaveValue(BeEquivalentTo(1))), HaveField("Packages", BeEquivalentTo(50)))))
+		Expect(scan.Status.Worst).To(HaveExactElements(And(HaveField("Report", "sr-1"), HaveField("Target", "/shared/containers/a.sif"))))
 		Expect(scan.Status.CompletionTime).NotTo(BeNil())
 	})
 
