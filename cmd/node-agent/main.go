@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/sifscan/sifscan-operator/node-agent/garbage"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 )
 
@@ -40,6 +41,7 @@ var version = "unknown"
 func main() {
 	ctx, stop := withSignals(context.Background())
 	defer stop()
+	garbage.Pace()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -51,23 +51,27 @@ func (r *Reconciler) endOtherRuns(ctx context.Context, p *pass) error {
 
 // suspend ends the run's Job and keeps what is finished. Resuming creates the Job again, and its
 // pods take up from the inventories.
-func (r *Reconciler) suspend(ctx context.Context, p *pass) error {
+func (r *Reconciler) suspend(ctx context.Context, p *pass) (ctrl.Result, error) {
 	if p.current != nil {
 		if err := r.deleteJob(ctx, p.current); err != nil {
-			return err
+			return ctrl.Result{}, err
 		}
+	}
+	look, err := r.takeDown(ctx, p)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	message := "suspended before it started; set spec.suspend to false to start it"
 	if p.scan.Status.StartTime != nil {
 		t, err := r.tally(ctx, p)
 		if err != nil {
-			return err
+			return ctrl.Result{}, err
 		}
 		p.record(t)
 		message = fmt.Sprintf("suspended with %s; finished reports are kept; set spec.suspend to false to resume", progressText(t))
 	}
 	suspended(message).apply(p.scan, p.now)
-	return nil
+	return ctrl.Result{RequeueAfter: look}, nil
 }
 
 // expire deletes the Job of a finished run, with its pods and their logs, when its time is over. One that is

@@ -85,7 +85,7 @@ func (s sweeper) run(ctx context.Context) error {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
-		if err := s.sweep(ctx, types.NamespacedName{}); err != nil {
+		if err := errors.Join(s.sweep(ctx, types.NamespacedName{}), s.releaseLost(ctx)); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "what node scans left is looked for again later")
 		}
 		select {

@@ -6,6 +6,7 @@ package sifscan
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -47,6 +48,31 @@ func (r *Reconciler) releaseLost(ctx context.Context, pods []*corev1.Pod, now ti
 		look = sooner(look, left)
 	}
 	return look, nil
+}
+
+// takeDown gives up what is left of a run that is not to be at work on nodes that are gone. It returns when to look again,
+// for nobody else asks after such a run, and a node may go before its kubelet has ended the pod; 0: no pod is left.
+func (r *Reconciler) takeDown(ctx context.Context, p *pass) (look time.Duration, err error) {
+	left := slices.DeleteFunc(slices.Concat(p.pods, p.strays), ended)
+	if len(left) == 0 {
+		return 0, nil
+	}
+	look, err = r.releaseLost(ctx, left, p.now)
+	return sooner(look, nodeGoneAfter), err
+}
+
+// releaseLost does so in the namespace of node scans: Jobs there are deleted with their SIFScan, and on nodes that do not answer.
+func (s sweeper) releaseLost(ctx context.Context) error {
+	list := &corev1.PodList{}
+	if err := s.Client.List(ctx, list, client.InNamespace(s.Config.NodeScans.Namespace), client.HasLabels{v1alpha1.LabelScanUID}); err != nil {
+		return fmt.Errorf("list pods on nodes: %w", err)
+	}
+	failed := troubles{}
+	for i := range list.Items {
+		_, err := s.Reconciler.releaseLost(ctx, []*corev1.Pod{&list.Items[i]}, s.Clock.Now())
+		failed.add(err)
+	}
+	return failed.join()
 }
 
 // nodeGone says in words that a pod's node is gone; empty while it is not, with the time until it will be.

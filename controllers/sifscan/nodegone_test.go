@@ -4,6 +4,8 @@
 package sifscan
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,7 +13,11 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 )
 
@@ -45,6 +51,51 @@ func TestSinceWhenANodeIsSilent(t *testing.T) {
 		if silent != tc.silent || silent && !since.Equal(epoch) {
 			t.Errorf("%s: %v, %v", tc.name, since, silent)
 		}
+	}
+}
+
+// podsOnNodes is an API server with nodes and an unfinished pod of a Job on each.
+func podsOnNodes(t *testing.T, job *batchv1.Job, nodes ...*corev1.Node) (*Reconciler, []*corev1.Pod, func(*corev1.Pod) bool) {
+	t.Helper()
+	var objects []client.Object
+	var pods []*corev1.Pod
+	for i, node := range nodes {
+		node.Name = fmt.Sprint("n", i)
+		pod := makePod(job).named("pod-on-" + node.Name).on(node.Name).phase(corev1.PodRunning).obj()
+		objects, pods = append(objects, node, pod), append(pods, pod)
+	}
+	server := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithStatusSubresource(&corev1.Pod{}).WithObjects(objects...).Build()
+	there := func(pod *corev1.Pod) bool {
+		return server.Get(t.Context(), client.ObjectKeyFromObject(pod), pod.DeepCopy()) == nil
+	}
+	return &Reconciler{Client: server, Live: server, Clock: testingclock.NewFakePassiveClock(epoch.Add(nodeGoneAfter)), Config: nodeConfig()}, pods, there
+}
+
+func TestWhatIsLeftOfARunThatIsOverIsGivenUpWhereItsNodeIsGone(t *testing.T) {
+	r, pods, there := podsOnNodes(t, makeScan().job(), makeNode(corev1.ConditionUnknown), makeNode(corev1.ConditionTrue), makeNode(corev1.ConditionFalse))
+	p := &pass{scan: makeScan().obj(), now: epoch.Add(nodeGoneAfter - time.Minute), children: children{pods: pods[:1], strays: pods[1:]}}
+	if look, err := r.takeDown(t.Context(), p); err != nil || look != time.Minute || !there(pods[0]) {
+		t.Fatalf("a minute too early: again after %v, %v", look, err)
+	}
+	p.now = epoch.Add(nodeGoneAfter)
+	if look, err := r.takeDown(t.Context(), p); err != nil || look != nodeGoneAfter {
+		t.Errorf("a pod is left, whose node may go: again after %v, %v", look, err)
+	}
+	if got := []bool{there(pods[0]), there(pods[1]), there(pods[2])}; !slices.Equal(got, []bool{false, true, false}) {
+		t.Errorf("left: %v", got)
+	}
+	p.children = children{pods: []*corev1.Pod{makePod(makeScan().job()).on("n0").scannerEnded(0, "Completed", "").obj()}}
+	if look, err := r.takeDown(t.Context(), p); err != nil || look != 0 {
+		t.Errorf("all have ended: again after %v, %v", look, err)
+	}
+}
+
+func TestPodsOfNodeScansAreGivenUpWhereTheirNodeIsGone(t *testing.T) {
+	job := makeScan().job()
+	job.Namespace = NodeScansNamespace
+	r, pods, there := podsOnNodes(t, job, makeNode(corev1.ConditionUnknown), makeNode(corev1.ConditionTrue))
+	if err := (sweeper{r}).releaseLost(t.Context()); err != nil || there(pods[0]) || !there(pods[1]) {
+		t.Errorf("on the node that is gone: %v, on the other: %v, %v", there(pods[0]), there(pods[1]), err)
 	}
 }
 

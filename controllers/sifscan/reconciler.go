@@ -153,7 +153,7 @@ func (r *Reconciler) reconcile(ctx context.Context, p *pass) (ctrl.Result, error
 	}
 	if _, over := endOf(p.current); !over {
 		if p.scan.Spec.Suspend {
-			return ctrl.Result{}, r.suspend(ctx, p)
+			return r.suspend(ctx, p)
 		}
 		if p.current == nil {
 			if err := r.start(ctx, p); err != nil {
@@ -201,7 +201,13 @@ func (r *Reconciler) afterwards(ctx context.Context, p *pass) (ctrl.Result, erro
 	if err := r.removeOldInventories(ctx, p); err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.expire(ctx, p)
+	look, err := r.takeDown(ctx, p)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	result, err := r.expire(ctx, p)
+	result.RequeueAfter = sooner(result.RequeueAfter, look)
+	return result, err
 }
 
 // explain turns what holds a run up into conditions.

@@ -9,8 +9,6 @@ package sarif
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -29,7 +27,7 @@ const (
 	imageBase = "IMAGE"
 
 	// fingerprint names how a result is identified; another way takes another number (clause 3.27.17).
-	fingerprint = "sifscanFinding/v1"
+	fingerprint = "sifscanFinding/v2"
 
 	// maxResults is what GitHub's code scanning accepts of a run. Results are sorted: the most severe stay.
 	maxResults = 25_000
@@ -268,9 +266,10 @@ func text(s string) message {
 
 var literally = strings.NewReplacer("{", "{{", "}", "}}", "](", "] (")
 
+// identify tells a result from all others by its key as it is: of a hash nothing is said elsewhere, and those of 59 results were a
+// sixth of a compressed document.
 func identify(key string) map[string]string {
-	sum := sha256.Sum256([]byte(key))
-	return map[string]string{fingerprint: hex.EncodeToString(sum[:16])}
+	return map[string]string{fingerprint: report.Text(key, maxURL)}
 }
 
 // locate is a place in the image. GitHub's code scanning demands a line of every place.

@@ -321,6 +321,38 @@ var _ = Describe("A pod whose node is gone", func() {
 		change(pod, func(p *corev1.Pod) { p.Finalizers = nil })
 	})
 
+	It("is given up after the run's deadline and while it is suspended, too", func() {
+		namespace := newNamespace()
+		Expect(admin.Create(ctx, makeClaim(namespace, "shared"))).To(Succeed())
+		node := silent(namespace, 3*time.Minute)
+		DeferCleanup(now.reset)
+		left := func(name string) (*v1alpha1.SIFScan, *batchv1.Job, *corev1.Pod) {
+			GinkgoHelper()
+			scan := makeScan(namespace, name)
+			scan.Spec.Deadline = &metav1.Duration{Duration: time.Hour}
+			Expect(admin.Create(ctx, scan)).To(Succeed())
+			job := theJob(scan)
+			return scan, job, podOn(job, node.Name)
+		}
+		late, job, lost := left("late")
+		paused, _, stuck := left("paused")
+		job.Status.StartTime, job.Status.Active = ptr.To(metav1.NewTime(now.Now().Add(-59*time.Minute))), 1
+		Expect(admin.Status().Update(ctx, job)).To(Succeed())
+		change(paused, func(s *v1alpha1.SIFScan) { s.Spec.Suspend = true })
+		Eventually(get(paused)).Should(HaveField("Status.Conditions", ContainElement(HaveField("Reason", v1alpha1.ReasonSuspended))))
+		Consistently(get(stuck)).Should(HaveField("DeletionTimestamp", BeNil()))
+
+		now.step(3 * time.Minute)
+		poke(late)
+		poke(paused)
+		Eventually(get(late)).Should(beStalled(v1alpha1.ReasonDeadlineExceeded))
+		for _, pod := range []*corev1.Pod{lost, stuck} {
+			Eventually(get(pod)).Should(And(HaveField("Status.Phase", corev1.PodFailed), HaveField("DeletionTimestamp", Not(BeNil()))))
+			change(pod, func(p *corev1.Pod) { p.Finalizers = nil })
+		}
+		Expect(get(late)()).To(beStalled(v1alpha1.ReasonDeadlineExceeded))
+	})
+
 	It("is no pod of anybody else", func() {
 		namespace := newNamespace()
 		scan, job := startedScan(namespace)

@@ -238,22 +238,12 @@ var errUnsound = errors.New("it holds what no scan writes")
 // sound tells whether texts are such as a scan writes, of which a package URL can be the longest.
 func sound(so bool, texts ...string) error {
 	for _, t := range texts {
-		so = so && len(t) <= maxPURL && safe(t)
+		so = so && len(t) <= maxPURL && printable.Safe(t)
 	}
 	if !so {
 		return errUnsound
 	}
 	return nil
-}
-
-// safe is printable.Safe, fast for what nearly every text of an inventory is.
-func safe(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return printable.Safe(s)
-		}
-	}
-	return true
 }
 
 func pathOf(d *insightDir) string {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/native"
+	"github.com/sifscan/sifscan-operator/node-agent/garbage"
 	"github.com/sifscan/sifscan-operator/node-agent/reporter"
 )
 
@@ -55,6 +56,7 @@ func beReporter(text string) error {
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
 		return err
 	}
+	garbage.Pace() // as the agent does
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	config, err := clientcmd.BuildConfigFromFlags("", a.Kubeconfig)
