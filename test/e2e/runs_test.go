@@ -4,9 +4,14 @@
 package e2e
 
 import (
+	"slices"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -99,6 +104,43 @@ var _ = Describe("When a scan runs", func() {
 		expectAllScannedOnce(scan, kept)
 	})
 
+	It("is ended with it when it is deleted midway: nothing of it stays but the reports", func() {
+		s := busySite()
+		scan := s.busyScan().create()
+		scanner := holdMidway(scan)
+		Expect(inventoriesIn(scan.Namespace)).NotTo(BeEmpty())
+		kept := len(reportsOf(scan))
+		Expect(admin.Delete(ctx, scan)).To(Succeed())
+		scanner.signal(unix.SIGCONT)
+		Eventually(func() int { return len(jobsOf(scan)) + len(podsOf(scan)) + len(inventoriesIn(scan.Namespace)) }).Should(BeZero())
+		Expect(scanner.alive()).To(BeFalse())
+		Expect(len(reportsOf(scan))).To(BeNumerically(">=", kept))
+	})
+
+	It("on a node is ended there when it is deleted, though nothing owns its Jobs", func() {
+		s := siteWithoutClaim()
+		nodes := &corev1.NodeList{}
+		Expect(admin.List(ctx, nodes)).To(Succeed())
+		real := slices.IndexFunc(nodes.Items, func(n corev1.Node) bool { return len(n.Spec.Taints) == 0 })
+		w := wrapper{&v1alpha1.SIFScan{
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "running"},
+			Spec:       v1alpha1.SIFScanSpec{Target: v1alpha1.Target{Running: &v1alpha1.RunningTarget{NodeName: nodes.Items[real].Name, ListOnly: true}}},
+		}}
+		scan := w.create()
+		left := func(lists ...client.ObjectList) (n int) {
+			for _, list := range lists {
+				Expect(admin.List(ctx, list, client.InNamespace(nodeNamespace), client.MatchingLabels{v1alpha1.LabelScanUID: string(scan.UID)})).To(Succeed())
+				n += meta.LenList(list)
+			}
+			return n
+		}
+		Eventually(func() int { return left(&corev1.PodList{}) }).WithPolling(pollClosely).Should(BeNumerically(">", 0))
+		Expect(admin.Delete(ctx, scan)).To(Succeed())
+		Eventually(func() int {
+			return left(&batchv1.JobList{}, &corev1.PodList{}, &corev1.ServiceAccountList{}) + len(inventoriesIn(scan.Namespace))
+		}).Should(BeZero())
+	})
+
 	It("removes reports with their claim, and waits for a new claim when it is to run again", func() {
 		s := newSite().image(alpine, "a.sif")
 		scan := s.scan().ttl(0).create()
@@ -122,6 +164,14 @@ var _ = Describe("When a scan runs", func() {
 		Eventually(func() error { return admin.Get(ctx, client.ObjectKeyFromObject(claim), claim) }).ShouldNot(Succeed(), "kubelet gives the claim up with the pod")
 	})
 })
+
+// inventoriesIn returns all ScanInventories of a namespace, whichever run's they are.
+func inventoriesIn(namespace string) []v1alpha1.ScanInventory {
+	GinkgoHelper()
+	list := &v1alpha1.ScanInventoryList{}
+	Expect(admin.List(ctx, list, client.InNamespace(namespace))).To(Succeed())
+	return list.Items
+}
 
 // expectAllScannedOnce checks a finished scan of a busySite that was interrupted: every image is
 // scanned, and those that had a report by then were not scanned a second time.
