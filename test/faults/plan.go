@@ -278,8 +278,8 @@ func (p *planner) breakAll() {
 
 // Takeover is the longest that the operator's other replica waits for one that says nothing: until its lease is over,
 // which the other last saw renewed up to 4.4 s late and asks for every 4.4 s at most (leaderelection's defaults of 15 s,
-// and of 2 s with a jitter of 1.2).
-const Takeover = 24 * time.Second
+// and of 2 s with a jitter of 1.2); the rest is for an API server that is busy.
+const Takeover = 30 * time.Second
 
 // lasts is how long a fault lasts that every scan feels. An operator that is stopped for long finds another at its work,
 // and for a short time none. Kubelet looks at its disk every 10 s.
