@@ -4,8 +4,10 @@
 package sifscan
 
 import (
+	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -145,6 +147,18 @@ func TestDeathOfANodesPod(t *testing.T) {
 				t.Errorf("deathOf = %q, %v\nwant      %q", got, dead, tc.want)
 			}
 		})
+	}
+}
+
+func TestWhatANodesScannerNeededIsSaidWithTheNode(t *testing.T) {
+	scan := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
+	job := JobInputs{Scan: scan, Run: RunID(scan), Workers: 1, Config: nodeConfig()}.nodeJob(nodeWork{name: "j", node: "n1"})
+	job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonBackoffLimitExceeded}}
+	task := nodeTask{job: job, pod: makePod(job).on("n1").scannerEnded(137, "OOMKilled", "").obj()}
+	got := task.verdict()
+	if got.reason != v1alpha1.ReasonOOMKilled || !strings.HasPrefix(got.message, "on node n1, the scanner needed more memory than its limit of 256Mi, ") ||
+		strings.Contains(got.message, nodeMemoryFlag) {
+		t.Errorf("verdict %q: that flag does not limit a list", got)
 	}
 }
 

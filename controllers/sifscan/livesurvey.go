@@ -66,8 +66,7 @@ func (t *nodeTask) verdict() cause {
 	why, known := deathOf(t.pod)
 	switch {
 	case known && why.reason == v1alpha1.ReasonOOMKilled:
-		why.message = fmt.Sprintf("the scanner on node %s needed more memory than it may: ask the operator's administrator for a higher --node-scans-memory-limit",
-			t.job.Annotations[v1alpha1.AnnotationNode])
+		why.message = fmt.Sprintf("on node %s, %s", t.job.Annotations[v1alpha1.AnnotationNode], why.message)
 	case !known && end.reason == batchv1.JobReasonDeadlineExceeded:
 		why = cause{v1alpha1.ReasonDeadlineExceeded, fmt.Sprintf("Job %s took longer than it may", t.job.Name)}
 	case !known:
