@@ -34,7 +34,7 @@ what one user runs of one image in one job, with the first process and the numbe
 Everybody's containers are found without any rights; their images are known to root, and
 to the user who runs them. What is only claimed by a process is marked so. COVERAGE is
 unreachable where a scan would get nothing, and partial where containers have a writable
-layer, which is never read.`,
+layer, which is read with their root alone.`,
 		Args: cobra.NoArgs,
 		RunE: failing(func(c *cobra.Command, _ []string) error {
 			if output != "table" && output != "json" && output != "yaml" {

@@ -115,6 +115,11 @@ func (g *Group) add(c opener.Container) {
 	}
 }
 
+// layers tells whether its containers have writable layers over the image, but for that of one.
+func (g *Group) layers(but string) bool {
+	return g.Writable && slices.ContainsFunc(g.members, func(c opener.Container) bool { return c.ID != but })
+}
+
 // liveImage is an image and the containers that were started from it.
 type liveImage struct {
 	from  *Live
@@ -123,6 +128,8 @@ type liveImage struct {
 	// named names the file for its report: one that nobody can identify, by its container.
 	named  string
 	groups []*Group
+	// layer is the ID of the container whose root was read, and so its layer over the image, too.
+	layer string
 }
 
 // maxName bounds the name of a live image in the inventory.
@@ -211,7 +218,7 @@ func (r *run) tell(groups []*Group) error {
 }
 
 // alive tells of the containers of an image what came of it; of what is no live image there is nothing to tell. A writable
-// layer is never read.
+// layer is read with its container's root alone.
 func (r *run) alive(at Place, coverage string) error {
 	image := r.live[at.Name]
 	if image == nil {
@@ -221,7 +228,7 @@ func (r *run) alive(at Place, coverage string) error {
 	for _, g := range image.groups {
 		told := *g
 		told.Report, told.Coverage = r.reportName(at), coverage
-		if told.Writable && coverage == v1alpha1.CoverageComplete {
+		if told.layers(image.layer) && coverage == v1alpha1.CoverageComplete {
 			told.Coverage = v1alpha1.CoveragePartial
 		}
 		groups = append(groups, &told)

@@ -65,15 +65,15 @@ var grace = 10 * time.Second
 // on it ends before he likes.
 func (t *liveImage) scan(ctx context.Context, s *Scanner, r *Result) error {
 	r.Report.RunningExamples = t.examples(r.Report.ObservedAt)
-	own := *r // what is waited for no more must not be written to
+	own, reading := *r, *t // what is waited for no more must not be written to
 	done := make(chan error, 1)
-	go func() { done <- s.guard(&own, func() error { return t.read(ctx, s, &own) }) }()
+	go func() { done <- s.guard(&own, func() error { return reading.read(ctx, s, &own) }) }()
 	var late <-chan time.Time
 	ended := ctx.Done()
 	for {
 		select {
 		case err := <-done:
-			*r = own
+			*r, t.layer = own, reading.layer
 			return err
 		case <-ended:
 			ended, late = nil, time.After(grace)
@@ -128,7 +128,11 @@ func (t *liveImage) scanOne(ctx context.Context, s *Scanner, r *Result, c *opene
 	}
 	err = s.read(ctx, opened{Image: img}, r)
 	if t.changed(file) {
-		return &rootfs.Error{Reason: rootfs.ReasonChanging, Message: "the image was modified while it was read"}
+		message := "the image was modified while it was read"
+		if c.Writable && unreadable == nil && img.Incomplete() != nil {
+			message += ": a container that was started with --writable writes into it, and only its root, which the scan's user may not read, shows all of that"
+		}
+		return &rootfs.Error{Reason: rootfs.ReasonChanging, Message: message}
 	}
 	return t.conclude(s, r, c, err, 0)
 }
@@ -168,7 +172,10 @@ func (t *liveImage) scanRoot(ctx context.Context, s *Scanner, r *Result, c *open
 		}
 		defer release()
 	}
-	return t.conclude(s, r, c, s.read(ctx, as, r), img.Denied())
+	if err = s.read(ctx, as, r); err == nil {
+		t.layer = c.ID
+	}
+	return t.conclude(s, r, c, err, img.Denied())
 }
 
 // owned says whose a sandbox is: nothing told before its directory was opened.
@@ -192,7 +199,7 @@ func (t *liveImage) conclude(s *Scanner, r *Result, c *opener.Container, err err
 	}
 	r.content = r.Report.Outcome.Coverage
 	for _, g := range t.groups {
-		if g.Writable && c.Source != process.FromDirectory {
+		if g.layers(t.layer) && c.Source != process.FromDirectory {
 			r.partial("what containers wrote into their own layers over the image was not read")
 			break
 		}

@@ -5,6 +5,7 @@ package scan_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -246,6 +247,42 @@ func TestALayerIsOfItsContainerAlone(t *testing.T) {
 	}
 	if got[false] != v1alpha1.CoverageComplete || got[true] != v1alpha1.CoveragePartial || to.results[path].Report.Outcome.Coverage != v1alpha1.CoveragePartial {
 		t.Errorf("coverage %v, of the report %+v", got, to.results[path].Report.Outcome)
+	}
+}
+
+// With --writable a container writes into the overlay of the image itself, which its root shows, and its root alone.
+func TestALayerThatTheContainersRootShowsIsRead(t *testing.T) {
+	shelf := newShelf(t).image("a.sif")
+	box := filepath.Join(t.TempDir(), "box")
+	if err := fixtures.NewTree(box).With(fixtures.Debian).Done(); err != nil {
+		t.Fatal(err)
+	}
+	layered, squashfs := filepath.Join(t.TempDir(), "layered.sif"), filepath.Join(t.TempDir(), "squashfs")
+	err := errors.Join(fixtures.Squashfs{}.Make(box, squashfs),
+		fixtures.NewSIF("amd64").System(squashfs).Partition(fixtures.FSExt3, fixtures.PartOverlay, 1, shelf.path("a.sif")).Write(layered))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writable := func(c *opener.Container) { c.Writable = true }
+	older := func(c *opener.Container) { c.Image.ModTime-- }
+	for name, c := range map[string]struct {
+		m                *machine
+		reason, coverage string
+		says             string // all of it; empty: nothing
+	}{
+		"alone": {newMachine(t).runs("c1", layered, writable).gives("c1", opener.TheRoot, box), "", v1alpha1.CoverageComplete, ""},
+		"beside another with a layer of its own": {newMachine(t).runs("c1", layered, writable).runs("c2", layered, writable).gives("c1", opener.TheRoot, box),
+			"", v1alpha1.CoveragePartial, "what containers wrote into their own layers over the image was not read"},
+		"where it may not be read": {newMachine(t).runs("c1", layered, writable, older), v1alpha1.ReasonChanging, v1alpha1.CoveragePartial,
+			"the image was modified while it was read: a container that was started with --writable writes into it, and only its root, which the scan's user may not read, shows all of that"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			to, _ := c.m.gives("c1", opener.TheImage, layered).scan(newScanner(t), nil)
+			o := to.results[layered].Report.Outcome
+			if last := to.told[len(to.told)-1]; o.Reason != c.reason || o.Coverage != c.coverage || o.Message != c.says || last.Coverage != c.coverage {
+				t.Errorf("%+v, told %s", o, last.Coverage)
+			}
+		})
 	}
 }
 
