@@ -180,6 +180,9 @@ const (
 	// AnnotationInHand on the first chunk of a worker's ScanInventory, written by the reporter while the first of
 	// worker.inFlight is being read, or was when the pod ended: the UID of the pod, "/", and InHand….
 	AnnotationInHand = "sifscan.io/in-hand"
+	// AnnotationNotStored there, written by the reporter: the first image of whose result not even the failure can be stored,
+	// and why, separated by ": ".
+	AnnotationNotStored = "sifscan.io/not-stored"
 	// AnnotationJudged there, written by the controller: the UID of the worker's last pod that died, "/", and Death….
 	AnnotationJudged = "sifscan.io/last-death-of"
 

@@ -91,7 +91,7 @@ func wellEnded(e evidence) (health, bool) {
 	t := e.tally.targets
 	h := finished(v1alpha1.ReasonSucceeded, outcomeText(t))
 	if t.Failed+t.Unsupported > 0 {
-		h.degraded = degradedText(t)
+		h.degraded = degradedText(e.tally)
 		h.reason = v1alpha1.ReasonDegraded
 	}
 	if t.Denied+t.Changing > 0 {
@@ -152,9 +152,14 @@ func outcomeText(t v1alpha1.TargetCounts) string {
 	return counted(t.Discovered, "image", "images") + ": " + strings.Join(parts, ", ")
 }
 
-func degradedText(t v1alpha1.TargetCounts) string {
-	return fmt.Sprintf("%d of %s could not be read (%d failed, %d unsupported): each ScanReport says why",
+func degradedText(all *tally) string {
+	t := all.targets
+	text := fmt.Sprintf("%d of %s could not be read (%d failed, %d unsupported): each ScanReport says why",
 		t.Failed+t.Unsupported, counted(t.Discovered, "image", "images"), t.Failed, t.Unsupported)
+	if all.unsaid == 0 || all.notStored == "" {
+		return text
+	}
+	return fmt.Sprintf("%s, but for %s: %s", text, counted(all.unsaid, "that has none", "that have none"), all.notStored)
 }
 
 func partialText(t *tally) string {

@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -38,6 +39,9 @@ type tally struct {
 	failures map[string]struct{}
 	// nameless entries claim to be read and name no report.
 	nameless int
+	// unsaid failures have no report; notStored is what an inventory says of the first.
+	unsaid    int
+	notStored string
 	// unreadable says which inventory cannot be read, and why.
 	unreadable string
 	// denied and changing paths, the first of them.
@@ -101,6 +105,7 @@ func (t *tally) add(job string, inventory *v1alpha1.ScanInventory) {
 	}
 	if chunk == 0 { // all chunks repeat it
 		t.suspect(worker, inventory.Worker.InFlight)
+		t.notStored = cmp.Or(t.notStored, printable(inventory.Annotations[v1alpha1.AnnotationNotStored], maxDetail))
 	}
 	entries, err := inventory.AllEntries()
 	if err != nil {
@@ -135,6 +140,9 @@ func (t *tally) count(entry *v1alpha1.InventoryEntry) {
 		t.changing.add(entry.Path)
 	default:
 		t.targets.Failed++
+		if entry.Report == "" {
+			t.unsaid++
+		}
 	}
 }
 

@@ -4,7 +4,6 @@
 package reporter
 
 import (
-	"maps"
 	"sort"
 	"strings"
 
@@ -53,14 +52,20 @@ func blameless(annotations map[string]string) bool {
 	return state != v1alpha1.InHandLost
 }
 
-// annotations of a chunk: the controller's, which an update must not remove, and on the first whose death it would be.
+// annotations of a chunk: the controller's, which an update must not remove, and on the first what the worker says.
 func (in *inventory) annotations(chunk int) map[string]string {
-	all := maps.Clone(in.chunks[chunk].annotations)
+	all := withAll(nil, in.chunks[chunk].annotations)
 	delete(all, v1alpha1.AnnotationInHand)
-	if chunk > 0 || in.inHand.path == "" {
+	if chunk > 0 {
 		return all
 	}
-	return withAll(all, map[string]string{v1alpha1.AnnotationInHand: in.opts.PodUID + "/" + in.inHand.state})
+	if in.inHand.path != "" {
+		all[v1alpha1.AnnotationInHand] = in.opts.PodUID + "/" + in.inHand.state
+	}
+	if in.notStored != "" && all[v1alpha1.AnnotationNotStored] == "" {
+		all[v1alpha1.AnnotationNotStored] = in.notStored
+	}
+	return all
 }
 
 // suspects are the image in hand, and then those that killed an earlier pod and have no outcome yet, worst first.

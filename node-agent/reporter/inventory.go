@@ -41,6 +41,7 @@ type inventory struct {
 	inHand    inHand
 	attempts  map[string]int32 // of earlier pods
 	death     string
+	notStored string // the first result that was not, not even as a failure
 	total     *int32
 	startedAt metav1.Time
 	chunks    []chunk

@@ -217,8 +217,9 @@ func (r *Reporter) entry(ctx context.Context, e handover.Event) error {
 	case ctx.Err() != nil:
 		return err
 	default:
-		r.log.Error(err, "a result cannot be stored", "path", e.Path)
-		r.inventory.entry(e.Path, v1alpha1.EntryFailed, "")
+		if err := r.failed(ctx, e, err); err != nil {
+			return err
+		}
 		ack.Error = err.Error()
 	}
 	return r.hand.Ack(ack)
@@ -229,7 +230,7 @@ func (r *Reporter) entry(ctx context.Context, e handover.Event) error {
 func (r *Reporter) entryAgain(e handover.Event, answer handover.Ack) error {
 	at, err := r.holderOf(e)
 	if err != nil || answer.Error != "" {
-		r.inventory.entry(e.Path, v1alpha1.EntryFailed, "")
+		r.inventory.entry(e.Path, v1alpha1.EntryFailed, r.failureOf(e))
 		return nil
 	}
 	r.inventory.entry(e.Path, e.Outcome, at.subject.Name())

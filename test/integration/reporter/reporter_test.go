@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -197,6 +200,50 @@ var _ = Describe("A scan pod", func() {
 		Expect(w.Done).To(BeEquivalentTo(1))
 		Expect(w.InFlight).To(Equal([]v1alpha1.InFlight{{Path: "big.sif", Attempts: 1}}))
 		Expect(s.inventories()[0].Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationInHand, "uid-of-pod/"+v1alpha1.InHandLost))
+	})
+
+	It("says on an image's report that its result cannot be stored, and where there can be none, on the inventory", func() {
+		s := newSite().image("a.sif", "b.sif")
+		s.pod().whole(s.account())
+		before := s.reports()
+		Expect(before).To(HaveEach(HaveField("Report.Outcome.Reason", BeEmpty())))
+		// Too large with its packages, whatever that is: of a.sif, and of c.sif, which has no report and is allowed none.
+		full := interceptor.NewClient(s.account(), interceptor.Funcs{
+			Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
+				if r, ok := obj.(*v1alpha1.ScanReport); ok && r.Report.Target.Path == "/shared/a.sif" && r.Report.Summary != nil {
+					return apierrors.NewRequestEntityTooLargeError("limit is 16384")
+				}
+				return c.Update(ctx, obj, opts...)
+			},
+			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+				if _, ok := obj.(*v1alpha1.ScanReport); ok {
+					return apierrors.NewForbidden(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "scanreports"}, obj.GetName(),
+						errors.New("exceeded quota: objects, requested: count/scanreports.sifscan.io=1, used: 2, limited: 2"))
+				}
+				return c.Create(ctx, obj, opts...)
+			},
+		})
+		s.run = "v1-2"
+		s.image("a.sif", "b.sif", "c.sif") // written anew
+		s.pod().whole(full)
+
+		reasons := map[string]string{}
+		for _, r := range s.reports() {
+			reasons[r.Report.Target.Path] = r.Report.Outcome.Reason
+			if r.Report.Outcome.Reason != "" {
+				Expect(r.Report.Outcome.Message).To(ContainSubstring("limit is 16384"))
+				Expect(r.Report.Summary).To(BeNil())
+				Expect(r.Annotations).NotTo(HaveKey(v1alpha1.AnnotationIdentity))
+			}
+		}
+		Expect(reasons).To(Equal(map[string]string{"/shared/a.sif": v1alpha1.ReasonReportUnavailable, "/shared/b.sif": ""}))
+		inventories := slices.DeleteFunc(s.inventories(), func(i v1alpha1.ScanInventory) bool { return i.Labels[v1alpha1.LabelRun] != s.run })
+		Expect(inventories).To(HaveLen(1))
+		Expect(inventories[0].Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationNotStored, And(HavePrefix("c.sif: "), ContainSubstring("exceeded quota"))))
+		for _, e := range inventories[0].Entries {
+			Expect(e.Report == "").To(Equal(e.Path == "c.sif"), e.Path)
+			Expect(e.Outcome == v1alpha1.EntryFailed).To(Equal(e.Path != "b.sif"), e.Path)
+		}
 	})
 
 	It("believes nothing that a compromised scanner writes", func() {
