@@ -99,7 +99,7 @@ func (f *scanFlags) scanPod(ctx context.Context, scanner *scan.Scanner, operands
 
 func (f *scanFlags) handOver(ctx context.Context, scanner *scan.Scanner, operands []string) (scan.Verdict, error) {
 	p := &f.pod
-	roots, err := p.open()
+	roots, err := p.open(ctx)
 	defer func() {
 		for _, root := range roots {
 			root.Close()
@@ -178,10 +178,10 @@ func (p planner) Freeze(ctx context.Context, items []plan.Item) ([]plan.Item, er
 }
 
 // open opens the volumes.
-func (p *podFlags) open() (roots []*volume.Root, err error) {
+func (p *podFlags) open(ctx context.Context) (roots []*volume.Root, err error) {
 	for _, v := range p.volumes {
 		dir, mountPath, _ := strings.Cut(v, "=")
-		root, err := volume.OpenRoot(dir, mountPath)
+		root, err := scan.OpenVolume(ctx, dir, mountPath)
 		if err != nil {
 			return roots, err
 		}

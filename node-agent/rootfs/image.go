@@ -54,22 +54,38 @@ type source struct {
 	file *os.File
 	stat os.FileInfo
 	read atomic.Int64
-	pace pace
+	storage
 }
 
 func (s *source) ReadAt(p []byte, off int64) (int, error) {
-	s.pace.before(len(p))
+	s.ask(len(p))
 	n, err := s.r.ReadAt(p, off)
+	s.answered()
 	s.read.Add(int64(n))
 	return n, err
 }
 
-// pace is called before the storage is asked, as OpenPaced says.
-type pace func(bytes int)
+// Storage is told of every request to what an image lies on.
+type Storage interface {
+	// Ask is called before a request, with the bytes that are read by it, 0 where a name is looked up, a directory listed, or a
+	// link read. It may wait.
+	Ask(bytes int)
+	// Answered is called after it, however it ended.
+	Answered()
+}
 
-func (p pace) before(bytes int) {
-	if p != nil {
-		p(bytes)
+// storage is a Storage or none.
+type storage struct{ told Storage }
+
+func (s storage) ask(bytes int) {
+	if s.told != nil {
+		s.told.Ask(bytes)
+	}
+}
+
+func (s storage) answered() {
+	if s.told != nil {
+		s.told.Answered()
 	}
 }
 
@@ -83,28 +99,28 @@ func Open(r io.ReaderAt, size int64) (*Image, error) {
 // OpenFile is Open for a file, or OpenDirectory for a directory. An image that
 // was modified since then gives errors of the reason Changing rather than
 // CorruptImage. The file stays the caller's to close, after the image's last use.
-func OpenFile(f *os.File) (*Image, error) { return OpenPaced(f, nil) }
+func OpenFile(f *os.File) (*Image, error) { return OpenOn(nil, f) }
 
-// OpenPaced is OpenFile that has wait called before each request to the storage that the image lies on, with
-// the bytes that are read by it, 0 where a name is looked up, a directory listed, or a link read.
-func OpenPaced(f *os.File, wait func(bytes int)) (*Image, error) {
+// OpenOn is OpenFile of a file on a storage.
+func OpenOn(on Storage, f *os.File) (*Image, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, translate(err)
 	}
 	switch {
 	case st.IsDir():
-		pace(wait).before(0)
+		storage{on}.ask(0)
 		// By its descriptor: the name can mean something else by now.
 		fd, err := unix.Openat(int(f.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		storage{on}.answered()
 		if err != nil {
 			return nil, translate(err)
 		}
-		return openSandbox(os.NewFile(uintptr(fd), f.Name()), wait)
+		return openSandbox(os.NewFile(uintptr(fd), f.Name()), storage{on})
 	case !st.Mode().IsRegular():
 		return nil, unsupported("not a regular file but a %s", kindOf(st.Mode()))
 	}
-	return open(&source{r: f, file: f, stat: st, pace: wait}, st.Size())
+	return open(&source{r: f, file: f, stat: st, storage: storage{on}}, st.Size())
 }
 
 func open(src *source, size int64) (*Image, error) {

@@ -12,9 +12,14 @@ import (
 )
 
 // asked counts what an image is about to ask its storage.
-type asked struct{ requests, bytes atomic.Int64 }
+type asked struct{ requests, bytes, waiting, most atomic.Int64 }
 
-func (a *asked) wait(bytes int) {
+func (a *asked) Answered() { a.waiting.Add(-1) }
+
+func (a *asked) Ask(bytes int) {
+	if waiting := a.waiting.Add(1); waiting > a.most.Load() {
+		a.most.Store(waiting)
+	}
 	if bytes == 0 {
 		a.requests.Add(1)
 	}
@@ -59,7 +64,7 @@ func TestNothingIsReadOfAnImageWithoutItsTurn(t *testing.T) {
 		}
 		defer file.Close()
 		var a asked
-		img, err := rootfs.OpenPaced(file, a.wait)
+		img, err := rootfs.OpenOn(&a, file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,6 +72,9 @@ func TestNothingIsReadOfAnImageWithoutItsTurn(t *testing.T) {
 		files := readAll(t, img)
 		if read := img.BytesRead(); read < 1<<20 || a.bytes.Load() < read {
 			t.Errorf("%s: %d bytes were read, a turn was taken for %d", filepath.Base(path), read, a.bytes.Load())
+		}
+		if a.waiting.Load() != 0 || a.most.Load() == 0 {
+			t.Errorf("%s: %d requests are said to be unanswered", filepath.Base(path), a.waiting.Load())
 		}
 		if path == sandbox && a.requests.Load() < files {
 			t.Errorf("%d files were opened in %d turns", files, a.requests.Load())

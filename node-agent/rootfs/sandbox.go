@@ -26,7 +26,7 @@ type sandbox struct {
 	confined *confined // set where openat2 is refused
 	live     *live     // set where it is the root of a live container
 	read     atomic.Int64
-	pace     pace
+	storage
 	failures
 }
 
@@ -45,12 +45,12 @@ func OpenDirectory(dir string) (*Image, error) {
 		root.Close()
 		return nil, translate(err)
 	}
-	return openSandbox(root, nil)
+	return openSandbox(root, storage{})
 }
 
 // openSandbox takes over the descriptor of a directory.
-func openSandbox(root *os.File, wait pace) (*Image, error) {
-	s := &sandbox{root: root, pace: wait}
+func openSandbox(root *os.File, on storage) (*Image, error) {
+	s := &sandbox{root: root, storage: on}
 	if _, err := s.openat2(".", unix.O_PATH); errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
 		// The name is the descriptor's, which nobody can exchange.
 		r, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", root.Fd()))
@@ -128,7 +128,8 @@ func (s *sandbox) openat2(name string, flags uint64) (*os.File, error) {
 		how.Resolve |= unix.RESOLVE_NO_XDEV
 		s.live.pace()
 	}
-	s.pace.before(0)
+	s.ask(0)
+	defer s.answered()
 	for {
 		fd, err := openat2(int(s.root.Fd()), name, &how)
 		if err == unix.EINTR || err == unix.EAGAIN { // a rename raced with the resolution
@@ -160,7 +161,7 @@ func (s *sandbox) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sandboxFile{file: f, fs: s, name: name, listing: listing{file: f, pace: s.pace}}, nil
+	return &sandboxFile{file: f, fs: s, name: name, listing: listing{file: f, storage: s.storage}}, nil
 }
 
 func (s *sandbox) Stat(name string) (fs.FileInfo, error)  { return s.stat("stat", name, true) }
@@ -207,7 +208,8 @@ func (s *sandbox) readlink(name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	s.pace.before(0)
+	s.ask(0)
+	defer s.answered()
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(f.Fd()), "", buf)
 	if err == unix.ENOENT { // what an empty path means to the kernel when the file is no symlink
@@ -222,7 +224,7 @@ func (s *sandbox) ReadDir(name string) ([]fs.DirEntry, error) {
 		return nil, err
 	}
 	defer f.Close()
-	list, err := (&listing{file: f, pace: s.pace}).rest()
+	list, err := (&listing{file: f, storage: s.storage}).rest()
 	if err != nil {
 		return nil, s.fail("readdir", name, err)
 	}
@@ -239,8 +241,8 @@ const entriesAtOnce = 100
 // listing reads a directory at the pace of its storage. The first request that it takes a turn for is the last, which finds
 // the end.
 type listing struct {
-	file  *os.File
-	pace  pace
+	file *os.File
+	storage
 	read  int // entries
 	turns int
 }
@@ -248,7 +250,8 @@ type listing struct {
 // next returns at most n entries, or fewer; io.EOF at the end.
 func (l *listing) next(n int) ([]fs.DirEntry, error) {
 	for ; l.turns <= l.read/entriesAtOnce+1; l.turns++ {
-		l.pace.before(0)
+		l.ask(0)
+		defer l.answered()
 	}
 	some, err := l.file.ReadDir(min(n, entriesAtOnce))
 	l.read += len(some)
@@ -310,14 +313,16 @@ func (f *sandboxFile) Stat() (fs.FileInfo, error) {
 }
 
 func (f *sandboxFile) Read(p []byte) (int, error) {
-	f.fs.pace.before(len(p))
+	f.fs.ask(len(p))
 	n, err := f.file.Read(p)
+	f.fs.answered()
 	return n, f.count("read", n, err)
 }
 
 func (f *sandboxFile) ReadAt(p []byte, off int64) (int, error) {
-	f.fs.pace.before(len(p))
+	f.fs.ask(len(p))
 	n, err := f.file.ReadAt(p, off)
+	f.fs.answered()
 	return n, f.count("read", n, err)
 }
 

@@ -86,7 +86,9 @@ func (s *Scanner) find(ctx context.Context, wanted Wanted) (found, error) {
 			}
 		}
 		for _, dir := range v.Directories {
-			s.findDirectory(on, dir, v.Kind, &f)
+			if err := s.findDirectory(ctx, on, dir, v.Kind, &f); err != nil {
+				return f, err
+			}
 		}
 	}
 	for _, reference := range wanted.Images {
@@ -116,7 +118,9 @@ func (f *found) fail(what failure) {
 
 // findImages searches a volume.
 func (s *Scanner) findImages(ctx context.Context, on onVolume, spec volume.Spec, f *found) error {
-	seen, err := volume.Discover(ctx, on.root, spec)
+	seen, err := answered(ctx, on.root, func(ctx context.Context, root *volume.Root) (volume.Found, error) {
+		return volume.Discover(ctx, root, spec)
+	})
 	var none *volume.Error
 	switch {
 	case err == nil:
@@ -143,16 +147,26 @@ func (s *Scanner) findImages(ctx context.Context, on onVolume, spec volume.Spec,
 }
 
 // findDirectory takes a directory for a target if it is one.
-func (s *Scanner) findDirectory(on onVolume, dir string, kind DirectoryKind, f *found) {
+func (s *Scanner) findDirectory(ctx context.Context, on onVolume, dir string, kind DirectoryKind, f *found) error {
 	on = on.at(dir)
-	file, err := on.root.OpenDirectory(dir)
+	info, err := answered(ctx, on.root, func(_ context.Context, root *volume.Root) (volume.Info, error) {
+		file, err := root.OpenDirectory(dir)
+		if err != nil {
+			return volume.Info{}, err
+		}
+		defer file.Close()
+		return file.Info(), nil
+	})
+	if errors.As(err, new(*silentError)) {
+		return err
+	}
 	if err != nil {
 		reason, message := explain(err)
 		f.fail(failure{Place: on.place(), about: on.describe(volume.Info{}), reason: reason, message: message})
-		return
+		return nil
 	}
-	defer file.Close()
-	f.targets = append(f.targets, &directory{onVolume: on, info: file.Info(), kind: kind})
+	f.targets = append(f.targets, &directory{onVolume: on, info: info, kind: kind})
+	return nil
 }
 
 // incomplete says why a search must not pass for a list of all targets.

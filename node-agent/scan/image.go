@@ -8,6 +8,7 @@ package scan
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -82,6 +83,8 @@ type Result struct {
 	Identity string
 	// content is how much of a live image itself was read, whatever layers containers have over it; empty where that is the report's coverage.
 	content string
+	// silent tells that the volume did not answer.
+	silent bool
 	// engine is what the engine said, until the documents are made of it.
 	engine *engine.Result
 }
@@ -105,6 +108,7 @@ func (s *Scanner) result(ctx context.Context, t target, read func(context.Contex
 	r.Report.Scanner.Duration = &metav1.Duration{Duration: s.Now().Sub(start).Round(time.Millisecond)}
 	if err != nil {
 		r.fail(ctx, err, s.Timeout)
+		r.silent = errors.As(err, new(*silentError))
 	}
 	broken := s.guard(r, func() error { return r.document(s.Reports) })
 	if broken == nil {

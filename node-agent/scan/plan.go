@@ -5,6 +5,7 @@ package scan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -118,7 +119,7 @@ func (s *Scanner) planned(wanted Wanted, items []plan.Item) (f found, err error)
 		}
 		switch i.Kind {
 		case plan.Image:
-			f.targets = append(f.targets, &plannedImage{imageFile{onVolume: on}})
+			f.targets = append(f.targets, &plannedImage{imageFile: imageFile{onVolume: on}})
 		case plan.Directory:
 			f.targets = append(f.targets, &directory{onVolume: on, kind: wanted.Volumes[i.Volume].Kind})
 		case plan.Reference:
@@ -146,23 +147,40 @@ func plannedFailure(on onVolume, i plan.Item) failure {
 
 // plannedImage is an image of a frozen list. What the file system says of it is asked when its turn
 // has come: the list may be a day old, and "unchanged" is said of the file as it is.
-type plannedImage struct{ imageFile }
+type plannedImage struct {
+	imageFile
+	// silent is why it is not asked any more.
+	silent error
+}
 
 func (t *plannedImage) identity(ctx context.Context) string {
-	if !t.look() {
+	if !t.look(ctx) {
 		return ""
 	}
 	return t.imageFile.identity(ctx)
 }
 
 func (t *plannedImage) about() v1alpha1.ReportTarget {
-	t.look()
+	t.look(context.Background())
 	return t.imageFile.about()
 }
 
-// look asks the file system. Where it does not answer, the scan will say why.
-func (t *plannedImage) look() bool {
-	info, err := t.root.Stat(t.path)
+func (t *plannedImage) scan(ctx context.Context, s *Scanner, r *Result) error {
+	if t.silent != nil {
+		return t.silent
+	}
+	return t.imageFile.scan(ctx, s, r)
+}
+
+// look asks the file system. Where it refuses, the scan will say why.
+func (t *plannedImage) look(ctx context.Context) bool {
+	if t.silent != nil {
+		return false
+	}
+	info, err := answered(ctx, t.root, func(_ context.Context, root *volume.Root) (volume.Info, error) { return root.Stat(t.path) })
+	if errors.As(err, new(*silentError)) {
+		t.silent = err
+	}
 	if err != nil {
 		return false
 	}

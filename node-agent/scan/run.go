@@ -61,6 +61,7 @@ type run struct {
 	count            map[v1alpha1.EntryOutcome]int
 	denied, unjudged int
 	live             map[string]*liveImage // by name
+	silent           int                   // images in a row that a volume did not answer for
 	settled          time.Time             // when every image that has another turn is old enough to be believed
 }
 
@@ -258,7 +259,10 @@ func (r *run) deliver(ctx context.Context, result *Result) error {
 	if err := r.sink.Deliver(ctx, result); err != nil {
 		return err
 	}
-	return r.alive(result.Place, cmp.Or(result.content, result.Report.Outcome.Coverage))
+	if err := r.alive(result.Place, cmp.Or(result.content, result.Report.Outcome.Coverage)); err != nil {
+		return err
+	}
+	return r.answering(result)
 }
 
 func (r *run) tally(o v1alpha1.EntryOutcome) { r.count[o]++ }

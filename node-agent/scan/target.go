@@ -89,18 +89,20 @@ func (t *imageFile) about() v1alpha1.ReportTarget    { return t.describe(t.info)
 func (t *imageFile) identity(context.Context) string { return volume.Identity(t.info) }
 
 func (t *imageFile) scan(ctx context.Context, s *Scanner, r *Result) error {
-	file, err := t.root.Open(t.path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return t.read(ctx, s, r, file, opened{})
+	return t.patiently(ctx, s, r, func(ctx context.Context, on onVolume, r *Result) error {
+		file, err := on.root.Open(on.path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		return on.read(ctx, s, r, file, opened{})
+	})
 }
 
 // read scans what was opened.
 func (o onVolume) read(ctx context.Context, s *Scanner, r *Result, file *volume.File, as opened) error {
 	r.Report.Target = o.describe(file.Info())
-	img, err := rootfs.OpenPaced(file.Descriptor(), o.pace(ctx))
+	img, err := rootfs.OpenOn(onStorage{ctx, o.root}, file.Descriptor())
 	if err != nil {
 		return err
 	}
@@ -120,19 +122,6 @@ func (o onVolume) read(ctx context.Context, s *Scanner, r *Result, file *volume.
 	return err
 }
 
-// pace holds what is asked of an image on the volume to the volume's pace. Where ctx ends nothing waits any more: the
-// scan ends, too.
-func (o onVolume) pace(ctx context.Context) func(bytes int) {
-	p := o.root.Pace()
-	return func(bytes int) {
-		if bytes > 0 {
-			_ = p.Read(ctx, bytes)
-		} else {
-			_ = p.Request(ctx)
-		}
-	}
-}
-
 // directory is scanned as it is.
 type directory struct {
 	onVolume
@@ -144,12 +133,14 @@ func (t *directory) about() v1alpha1.ReportTarget    { return t.describe(t.info)
 func (t *directory) identity(context.Context) string { return "" } // that of a directory says nothing of the files in it
 
 func (t *directory) scan(ctx context.Context, s *Scanner, r *Result) error {
-	file, err := t.root.OpenDirectory(t.path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	err = t.read(ctx, s, r, file, opened{repository: t.kind == KindRepository})
+	err := t.patiently(ctx, s, r, func(ctx context.Context, on onVolume, r *Result) error {
+		file, err := on.root.OpenDirectory(on.path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		return on.read(ctx, s, r, file, opened{repository: t.kind == KindRepository})
+	})
 	if t.kind == KindRepository {
 		r.Report.Target.Kind = string(KindRepository)
 	}

@@ -20,6 +20,8 @@ func Discover(ctx context.Context, root *Root, spec Spec) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
+	root.watch.Ask()
+	defer root.watch.Answer()
 	s := &search{
 		ctx: ctx, root: root, plan: p, wanted: &tree{},
 		images: map[inode]int{},
@@ -171,7 +173,7 @@ func (s *search) refuse(err error, explicit bool) {
 }
 
 // ask waits for the file system's turn to be asked once more.
-func (s *search) ask() error { return s.root.pace.Request(s.ctx) }
+func (s *search) ask() error { return s.root.request(s.ctx) }
 
 // charge takes bytes from what the search may keep, and gives them back when negative.
 func (s *search) charge(bytes int64) error {

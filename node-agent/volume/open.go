@@ -35,6 +35,8 @@ func (r *Root) OpenDirectory(p string) (*File, error) {
 
 // open opens what is at p if it is accepted.
 func (r *Root) open(p string, accept func(string, *located) error) (*File, error) {
+	r.watch.Ask()
+	defer r.watch.Answer()
 	r.turn()
 	found, err := r.lookup(p)
 	if err != nil {
@@ -72,6 +74,8 @@ func (r *Root) open(p string, accept func(string, *located) error) (*File, error
 
 // Stat returns what the file system says of the image at p, which it looks up as Open does, without opening it for reading.
 func (r *Root) Stat(p string) (Info, error) {
+	r.watch.Ask()
+	defer r.watch.Answer()
 	r.turn()
 	found, err := r.lookup(p)
 	if err != nil {
@@ -84,8 +88,15 @@ func (r *Root) Stat(p string) (Info, error) {
 	return infoOf(&found.st), nil
 }
 
-// turn waits until the volume may be asked. One request is never far away.
-func (r *Root) turn() { _ = r.pace.Request(context.Background()) }
+// turn waits, in the midst of a call, until the volume may be asked. One request is never far away.
+func (r *Root) turn() { _ = r.request(context.Background()) }
+
+// request is turn with an end. What waits for its turn does not wait for the volume.
+func (r *Root) request(ctx context.Context) error {
+	r.watch.Answer()
+	defer r.watch.Ask()
+	return r.pace.Request(ctx)
+}
 
 // accept refuses what holds no image.
 func (r *Root) accept(p string, found *located) error {

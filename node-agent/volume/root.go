@@ -28,6 +28,7 @@ type Root struct {
 	// name at a time, which is as safe and slower.
 	openat2 bool
 	pace    *Pace
+	watch   *Watch
 }
 
 // SetPace limits how fast the volume is searched, and its images are opened. It is called before anything else.
