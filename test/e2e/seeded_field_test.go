@@ -96,6 +96,9 @@ func newField(plan faults.Plan) *field {
 		"ranks": execOf(liveImage(0), "--ranks=3", slurmCgroup("4711", "0")),
 		"batch": execOf(liveImage(1), "--setuid", slurmCgroup("4712", "batch")),
 	})
+	for i := range faults.LiveImages { // as the plan does later
+		Expect(touch(filepath.Join(f.slurmd.dir, liveImage(i)))).To(Succeed())
+	}
 	return f
 }
 
