@@ -145,7 +145,7 @@ const (
 	// AnnotationScheduledAt on a SIFScan: when the run was due that it was made for, without
 	// jitter, RFC 3339. Absent where AnnotationRunNow asked for it.
 	AnnotationScheduledAt = "sifscan.io/scheduled-at"
-	// AnnotationIdentity on a ScanReport: inode:size:mtime:ctime:settings:engine:db.
+	// AnnotationIdentity on a ScanReport: inode:size:mtime:ctime:settings[documents]:engine:db.
 	AnnotationIdentity = "sifscan.io/identity"
 	// AnnotationCounts on a ScanReport: critical/high/medium/low/unknown; absent when the
 	// image was not assessed.

@@ -182,13 +182,31 @@ func outcomeOf(reason string) v1alpha1.EntryOutcome {
 	return v1alpha1.EntryFailed
 }
 
-// settings is what besides the file itself decides what a scan finds: what was asked for, the
-// engine with its version, and the database.
-func settings(engineName, version, database string, asked []string) string {
+// settings is what besides the file itself decides what a scan finds and keeps: what was asked for, the documents by
+// name, the engine with its version, and the database.
+func settings(engineName, version, database string, asked, documents []string) string {
 	slices.Sort(asked)
+	slices.Sort(documents)
 	const known = 12 // characters of the database's digest
 	database = cmp.Or(strings.TrimPrefix(database, "sha256:"), "none")
-	return report.Hash(6, asked...) + ":" + engineName + "-" + version + ":" + database[:min(len(database), known)]
+	return report.Hash(6, asked...) + "[" + strings.Join(slices.Compact(documents), ",") + "]:" + engineName + "-" + version + ":" + database[:min(len(database), known)]
+}
+
+// covers says whether nothing differs between an identity and one that would be asked for but documents of which
+// the first has more: another SIFScan asked for those, and this one finds all of its own.
+func covers(was, asked string) bool {
+	before, documents, after := cutDocuments(was)
+	askedBefore, askedDocuments, askedAfter := cutDocuments(asked)
+	return before == askedBefore && after == askedAfter &&
+		!slices.ContainsFunc(askedDocuments, func(d string) bool { return !slices.Contains(documents, d) })
+}
+
+func cutDocuments(identity string) (before string, documents []string, after string) {
+	begin, end := strings.LastIndexByte(identity, '['), strings.LastIndexByte(identity, ']')
+	if begin < 0 || end < begin {
+		return identity, nil, ""
+	}
+	return identity[:begin], strings.Split(identity[begin+1:end], ","), identity[end:]
 }
 
 // exceptDatabase is an identity without its last part, the database.

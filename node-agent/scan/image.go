@@ -202,11 +202,12 @@ func (s *Scanner) settings() string {
 	if s.Settings != nil {
 		asked = append(asked, s.Settings(s.Now())...)
 	}
+	var documents []string
 	for _, f := range s.Formats {
-		asked = append(asked, string(f))
+		documents = append(documents, string(f))
 	}
 	for _, f := range s.Reports {
-		asked = append(asked, "report="+string(f))
+		documents = append(documents, "+"+string(f))
 	}
-	return settings(s.Engine.Name(), s.EngineVersion, s.Database, asked)
+	return settings(s.Engine.Name(), s.EngineVersion, s.Database, asked, documents)
 }

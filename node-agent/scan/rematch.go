@@ -37,8 +37,8 @@ func (r *run) earlier(ctx context.Context, t target) earlier {
 	return e
 }
 
-// unchanged says whether the report is of this very content, made with these settings.
-func (e earlier) unchanged() bool { return e.is != "" && e.was == e.is }
+// unchanged says whether the report is of this very content, made with these settings, and has all documents.
+func (e earlier) unchanged() bool { return e.is != "" && covers(e.was, e.is) }
 
 // otherDatabase says whether nothing differs of what is not unchanged but the database that packages were matched with.
 func (e earlier) otherDatabase() bool {

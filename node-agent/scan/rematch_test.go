@@ -252,6 +252,35 @@ func TestAnImageOfWhichOnlyTheDatabaseIsAnotherIsMatchedAgainAndNotOpened(t *tes
 	}
 }
 
+func TestAnImageOfWhichAnotherSIFScanMadeMoreDocumentsIsNotOpened(t *testing.T) {
+	s, cluster := newShelf(t).image("a.sif"), newCluster(t)
+	more, less, other := matching(t, "today"), matching(t, "today"), matching(t, "today")
+	more.Reports = []report.Format{report.SARIF}
+	less.Formats, less.Reports = []engine.Format{engine.FormatSPDX}, nil
+	other.Formats, other.Reports = []engine.Format{engine.FormatSPDX}, []report.Format{report.Table}
+	for _, night := range []struct {
+		of     string
+		by     *scan.Scanner
+		opened bool
+		files  int // report.json is always there
+	}{
+		{"the first that asks", less, true, 2},
+		{"one that asks for more", more, true, 5},
+		{"the first again", less, false, 5},
+		{"the second again", more, false, 5},
+		{"one that asks for another document", other, true, 3},
+		{"the second, of whose documents some are gone", more, true, 5},
+	} {
+		opened, verdict := cluster.night(s, night.by)
+		if (opened > 0) != night.opened || verdict.Total() != 1 {
+			t.Errorf("%s: opened %d times, verdict %+v", night.of, opened, verdict)
+		}
+		if files := cluster.files(); len(files) != night.files {
+			t.Errorf("%s: %d documents are there, want %d", night.of, len(files), night.files)
+		}
+	}
+}
+
 func TestAnImageIsOpenedWhereItsPackageListIsNotToBeHadOrNotEnough(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, after func(*cluster, *shelf, *scan.Scanner)
