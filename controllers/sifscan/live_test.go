@@ -158,6 +158,20 @@ func TestAPatternThatIsNoneIsRefusedBeforeAnyNodeIsAsked(t *testing.T) {
 	}
 }
 
+// A SIFScan there would have its reports among the pods that see everything, and its author rights in their namespace.
+func TestTheNamespaceOfNodePodsHoldsNoSIFScan(t *testing.T) {
+	r := &Reconciler{Config: nodeConfig()}
+	scan := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
+	if err := r.checkLive(scan); err != nil {
+		t.Fatal(err)
+	}
+	scan.Namespace = r.Config.NodeScans.Namespace
+	var h *hold
+	if err := r.checkLive(scan); !errors.As(err, &h) || h.reason != v1alpha1.ReasonNotAllowed || !h.stalled || !strings.Contains(h.message, "create the SIFScan in another") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestNodeScansConfigIsChecked(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*NodeScansConfig)
