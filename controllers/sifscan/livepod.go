@@ -82,7 +82,7 @@ func (in JobInputs) nodeJob(w nodeWork) *batchv1.Job {
 		},
 		Spec: batchv1.JobSpec{
 			BackoffLimit:          ptr.To[int32](listBackoff),
-			ActiveDeadlineSeconds: ptr.To(int64(in.nodeDeadline(w).Seconds())),
+			ActiveDeadlineSeconds: ptr.To(int64(in.nodeJobDeadline(w).Seconds())),
 			// Two pods of one worker would write one inventory.
 			PodReplacementPolicy: ptr.To(batchv1.Failed),
 			PodFailurePolicy:     podFailures(),
@@ -96,10 +96,16 @@ func (in JobInputs) nodeJob(w nodeWork) *batchv1.Job {
 	return job
 }
 
-// nodeDeadline is the longest that a Job may take, its pod's waiting included.
-func (in JobInputs) nodeDeadline(w nodeWork) time.Duration {
+// nodePodDeadline is the longest that a pod may take on its node.
+func (in JobInputs) nodePodDeadline(w nodeWork) time.Duration {
 	s := resolve(&in.Scan.Spec)
-	return in.Config.pendingDeadline() + listDeadline + time.Duration(len(w.keys))*s.Timeout
+	return listDeadline + time.Duration(len(w.keys))*s.Timeout
+}
+
+// nodeJobDeadline is the longest that a Job may take, its pod's waiting included. A Job that reaches it loses its pod, and what that has to
+// say: the pod's own deadline, which leaves it there, comes first.
+func (in JobInputs) nodeJobDeadline(w nodeWork) time.Duration {
+	return in.Config.pendingDeadline() + in.nodePodDeadline(w) + 2*gracePeriod*time.Second
 }
 
 func (in JobInputs) nodeLabels(w nodeWork) map[string]string {
@@ -127,6 +133,7 @@ func (in JobInputs) nodePod(w nodeWork) corev1.PodTemplateSpec {
 			AutomountServiceAccountToken:  ptr.To(false),
 			EnableServiceLinks:            ptr.To(false),
 			TerminationGracePeriodSeconds: ptr.To[int64](gracePeriod),
+			ActiveDeadlineSeconds:         ptr.To(int64(in.nodePodDeadline(w).Seconds())),
 			SecurityContext: &corev1.PodSecurityContext{
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},

@@ -7,10 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -138,6 +142,44 @@ func TestNodeJobNamesTellWorkApartAndLeaveRoom(t *testing.T) {
 		seen[name] = what
 		if len(name) > 57 || len(validation.IsDNS1123Label(name)) > 0 {
 			t.Errorf("%s: %s (%d characters) is no name that pods can be called after", what, name, len(name))
+		}
+	}
+}
+
+func TestAPodOnANodeEndsBeforeItsJobDoesWhichWouldDeleteIt(t *testing.T) {
+	in := JobInputs{Scan: makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).with(func(s *v1alpha1.SIFScan) {
+		s.Spec.Scanner.Timeout = &metav1.Duration{Duration: 20 * time.Minute}
+	}).obj(), Config: nodeConfig()}
+	for _, tc := range []struct {
+		name string
+		keys []string
+		want time.Duration
+	}{
+		{"a list", nil, 15 * time.Minute},
+		{"two images", []string{key("a"), key("b")}, 55 * time.Minute},
+	} {
+		job := in.nodeJob(nodeWork{name: "x", node: "n1", keys: tc.keys})
+		pod := time.Duration(ptr.Deref(job.Spec.Template.Spec.ActiveDeadlineSeconds, 0)) * time.Second
+		if pod != tc.want {
+			t.Errorf("%s: the pod's deadline is %v, want %v", tc.name, pod, tc.want)
+		}
+		waits := in.Config.pendingDeadline() + gracePeriod*time.Second
+		if whole := time.Duration(*job.Spec.ActiveDeadlineSeconds) * time.Second; whole < waits+pod {
+			t.Errorf("%s: the Job ends after %v, while a pod that waited long may still be storing what it has", tc.name, whole)
+		}
+	}
+}
+
+func TestAPodThatTookTooLongOnANodeSaysWhatToChange(t *testing.T) {
+	for want, keys := range map[string][]string{
+		"the list of its containers took longer than 15m0s: look there for processes or file systems that hang": nil,
+		"2 images took longer to read than 15m0s and spec.scanner.timeout each: raise that":                     {key("a"), key("b")},
+	} {
+		job := JobInputs{Scan: makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj(), Config: nodeConfig()}.nodeJob(nodeWork{name: "x", node: "n1", keys: keys})
+		job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonDeadlineExceeded}}
+		task := &nodeTask{job: job, pod: makePod(job).failed(podDeadlineExceeded, "Pod was active on the node longer than the specified deadline").obj()}
+		if got := task.verdict(); got.reason != v1alpha1.ReasonDeadlineExceeded || got.message != "on node n1, "+want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -67,6 +67,8 @@ func (t *nodeTask) verdict() cause {
 	switch {
 	case known && why.reason == v1alpha1.ReasonOOMKilled:
 		why.message = fmt.Sprintf("on node %s, %s", t.job.Annotations[v1alpha1.AnnotationNode], why.message)
+	case known && why.reason == v1alpha1.ReasonDeadlineExceeded:
+		why.message = t.tookTooLong()
 	case !known && end.reason == batchv1.JobReasonDeadlineExceeded:
 		why = cause{v1alpha1.ReasonDeadlineExceeded, fmt.Sprintf("Job %s took longer than it may", t.job.Name)}
 	case !known:
@@ -74,6 +76,15 @@ func (t *nodeTask) verdict() cause {
 			t.job.Name, printable(end.reason, maxWord), printable(end.message, maxDetail))}
 	}
 	return why
+}
+
+// tookTooLong says what kept a pod beyond the deadline of its kind.
+func (t *nodeTask) tookTooLong() string {
+	node := t.job.Annotations[v1alpha1.AnnotationNode]
+	if n := len(t.keys()); n > 0 {
+		return fmt.Sprintf("on node %s, %s took longer to read than %s and spec.scanner.timeout each: raise that", node, counted(n, "image", "images"), listDeadline)
+	}
+	return fmt.Sprintf("on node %s, the list of its containers took longer than %s: look there for processes or file systems that hang", node, listDeadline)
 }
 
 // unheard reports whether the cache may still bring the last words of a Job's pod: it shows Jobs and
