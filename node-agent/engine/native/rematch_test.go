@@ -3,6 +3,7 @@ package native
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -249,6 +250,66 @@ func BenchmarkRematch(b *testing.B) {
 	for b.Loop() {
 		if r, err := e.Rematch(b.Context(), target, inventory); err != nil || len(r.Findings) != 60 {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestDocumentsAtHandAreUnchangedWhereTheyWouldSayTheSame(t *testing.T) {
+	without, target := toRematch(t)
+	with := without.WithDatabase(testDatabase(t))
+	matched, unmatched := scanned(t, with, target), scanned(t, without, target)
+	target.Root = nil
+	all := []string{engine.InventoryFile, engine.SPDXFile, engine.CycloneDXFile, engine.SARIFFile}
+	for name, c := range map[string]struct {
+		engine *Engine
+		from   *engine.Result
+		as     string
+		atHand []string
+		want   []string
+	}{
+		"the same was found":                     {with, matched, target.DisplayName, all, all},
+		"nothing was matched, before and now":    {without, unmatched, target.DisplayName, all, all},
+		"something else was found":               {with, unmatched, target.DisplayName, all, []string{engine.SPDXFile}},
+		"nothing is matched any more":            {without, matched, target.DisplayName, all, []string{engine.SPDXFile}},
+		"users know the image by another path":   {with, matched, "/elsewhere/a.sif", all, nil},
+		"nothing is at hand":                     {with, matched, target.DisplayName, nil, nil},
+		"all but the SPDX document are at hand":  {with, unmatched, target.DisplayName, all[2:], nil},
+		"the same was found, and one is at hand": {with, matched, target.DisplayName, all[3:], all[3:]},
+	} {
+		target.DisplayName, target.AtHand = c.as, c.atHand
+		got, err := c.engine.Rematch(t.Context(), target, c.from.Documents[engine.InventoryFile])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, got.Unchanged); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		for _, document := range []string{engine.InventoryFile, engine.SPDXFile, engine.CycloneDXFile} {
+			if _, made := got.Documents[document]; made == slices.Contains(c.want, document) {
+				t.Errorf("%s: made %s: %v", name, document, made)
+			}
+		}
+		target.DisplayName = "/shared/a.sif"
+	}
+}
+
+func TestAnInventoryIsTheDocumentAsEncodingJSONWritesIt(t *testing.T) {
+	e, target := toRematch(t)
+	for _, e := range []*Engine{e, e.WithDatabase(testDatabase(t))} {
+		written := scanned(t, e, target).Documents[engine.InventoryFile]
+		var d nativeDocument
+		if err := json.Unmarshal(written, &d); err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		encoder := json.NewEncoder(&want)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", " ")
+		if err := encoder.Encode(d); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.String(), string(written)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
 }
