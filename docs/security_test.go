@@ -46,7 +46,7 @@ var shownBy = map[string][]string{
 		"controllers/sifscan/job_test.go", "TestEveryScanPod"},
 	"Reading ScanReports and ScanInventories is a role": {inPolicies, "gives the reports to nobody who may only read scans"},
 	"Whoever may write them in a namespace can falsify": {inForged, "admission holds reporters, not who may do everything in the namespace"},
-	"Whoever runs a container from a file system that": {"test/live/fuse_test.go", "TestAUsersOwnFileSystemCanShowTheScannerWhatHisProcessesDoNotSee"},
+	"Whoever runs a container from a file system that":  {"test/live/fuse_test.go", "TestAUsersOwnFileSystemCanShowTheScannerWhatHisProcessesDoNotSee"},
 
 	"They are off":                          {"cmd/manager/nodescans_test.go", "TestNodeScansAreOffUnlessANamespaceIsNamed"},
 	"Install `config/node-scans` instead":   {"test/integration/suite_test.go", `"config", "node-scans"`},
