@@ -169,7 +169,6 @@ func TestAnImageThatLooksCutIsBelievedOnceNobodyWritesIt(t *testing.T) {
 		"all of it comes, of which 100 bytes were there": {body[:100], settle, false, body, "", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			s, to, scanner := newShelf(t).file("a.sif", tc.content).image("b.sif"), newSink(), newScanner(t)
 			scanner.Settle, scanner.Now = tc.settle, func() time.Time { return now }
 			written := now
