@@ -84,7 +84,7 @@ var _ = Describe("When something breaks", Label("faults"), func() {
 
 var _ = Describe("An image that takes long", func() {
 	It("is scanned however often its scan is drained and suspended meanwhile", func() {
-		s := newSite().image(debian, "long.sif")
+		s := newSite().image(crowded, "long.sif")
 		scan := s.busyScan().create()
 		for i := range 4 {
 			scanner := awaitWorker(scan, "0")
@@ -106,7 +106,7 @@ var _ = Describe("An image that takes long", func() {
 				change(scan, func(s *v1alpha1.SIFScan) { s.Spec.Suspend = false })
 			}
 		}
-		Eventually(get(scan)).WithTimeout(recovery).Should(beDone())
+		Eventually(get(scan)).WithTimeout(recovery).Should(HaveField("Status.CompletionTime", Not(BeNil())))
 		Expect(outcomesOf(scan)).To(Equal(outcomes{"long.sif": v1alpha1.EntryScanned}))
 	})
 })
