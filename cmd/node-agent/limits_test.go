@@ -101,7 +101,7 @@ func TestAnEngineThatTheKernelKillsForItsMemoryFailsItsImageAlone(t *testing.T) 
 	_ = cmd.Run()
 	printed := fmt.Sprint(cmd.Stdout)
 	if cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(printed, "a-greedy.sif  "+v1alpha1.ReasonOOMKilled) ||
-		!strings.Contains(printed, "raise spec.resources.limits.memory") || !strings.Contains(printed, "b-good.sif  3 packages") {
+		!strings.Contains(printed, "raise spec.resources.limits.memory, for instance to 384Mi") || !strings.Contains(printed, "b-good.sif  3 packages") {
 		t.Errorf("exit code %d\n%s", cmd.ProcessState.ExitCode(), printed)
 	}
 	noDoubleRuns(t)

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -323,7 +324,7 @@ func TestAMisbehavingQscannerIsStoppedAndExplained(t *testing.T) {
 		reason string
 		says   string
 	}{
-		"it hangs":                     {"hang\n", []string{"--timeout=1s"}, v1alpha1.ReasonDeadlineExceeded, "spec.scanner.timeout"},
+		"it hangs":                     {"hang\n", []string{"--timeout=1s"}, v1alpha1.ReasonDeadlineExceeded, "raise spec.scanner.timeout (--timeout), for instance to 2s"},
 		"it leaves processes behind":   {"leak\n", nil, "", ""},
 		"it leaves processes and dies": {"leak\nexit 12\n", nil, v1alpha1.ReasonEngineFailed, "exit code 12"},
 		"it fills the disk slowly":     {"fill 1000000000\n", []string{"--tmp-limit=32Mi"}, v1alpha1.ReasonTmpExhausted, "spec.tmp.sizeLimit"},
@@ -345,6 +346,22 @@ func TestAMisbehavingQscannerIsStoppedAndExplained(t *testing.T) {
 				t.Errorf("it took %s", took)
 			}
 		})
+	}
+}
+
+// Who sets what the message says has the image scanned.
+func TestTheLimitThatIsNamedWhereTmpIsExhaustedIsEnough(t *testing.T) {
+	advice := regexp.MustCompile(`for instance to (\S+)$`)
+	for _, what := range []string{"fill", "grow"} {
+		image := sif(t, told(what+" 20000000\n"))
+		_, printed, report := newBench(t).scan(image, "--tmp-limit=16Mi")
+		next := advice.FindStringSubmatch(report.Outcome.Message)
+		if report.Outcome.Reason != v1alpha1.ReasonTmpExhausted || next == nil {
+			t.Fatalf("%s: outcome %+v, want a value to try\n%s", what, report.Outcome, printed)
+		}
+		if code, printed, report := newBench(t).scan(image, "--tmp-limit="+next[1]); code != exitDone || report.Summary == nil {
+			t.Errorf("%s: with %s: exit code %d: %+v\n%s", what, next[1], code, report.Outcome, printed)
+		}
 	}
 }
 

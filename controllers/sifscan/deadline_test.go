@@ -73,7 +73,7 @@ func TestARunThatIsGivenUpSaysWhatIsDoneAndWhatToRaise(t *testing.T) {
 		t.Errorf("status %+v", scan.Status)
 	}
 	message := scan.Status.Conditions[0].Message
-	for _, part := range []string{"longer than spec.deadline of 1h0m0s", "raise spec.deadline", v1alpha1.AnnotationRescanAt} {
+	for _, part := range []string{"longer than spec.deadline of 1h0m0s", "raise spec.deadline, for instance to 2h,", v1alpha1.AnnotationRescanAt} {
 		if !strings.Contains(message, part) {
 			t.Errorf("%q does not say %q", message, part)
 		}

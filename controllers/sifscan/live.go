@@ -363,8 +363,8 @@ func (r *Reconciler) giveUpLive(ctx context.Context, p *pass, s *survey, why fun
 func tooLong(scan *v1alpha1.SIFScan) health {
 	n := scan.Status.Nodes
 	return stalled(v1alpha1.ReasonDeadlineExceeded, fmt.Sprintf(
-		"the run took longer than spec.deadline (%s): the containers of %d of %s are listed; raise it, or select fewer nodes; %s",
-		scan.Spec.Deadline.Duration, n.Done, counted(n.Selected, "node", "nodes"), again))
+		"the run took longer than spec.deadline (%s): the containers of %d of %s are listed; raise it, %s, or select fewer nodes; %s",
+		scan.Spec.Deadline.Duration, n.Done, counted(n.Selected, "node", "nodes"), twiceAsLong(scan.Spec.Deadline.Duration), again))
 }
 
 var errTooManyImages = errors.New("more images than a run reads")

@@ -110,7 +110,9 @@ type Budget struct {
 	Memory int64
 	// CPUs is the number of processors it may use at a time; 0: all.
 	CPUs int
-	// SetBy is who set Tmp and Memory.
+	// TmpLimit and MemoryLimit are what these are parts of, as SetBy set them; 0: nothing.
+	TmpLimit, MemoryLimit int64
+	// SetBy is who set them.
 	SetBy Setter
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 	"github.com/sifscan/sifscan-operator/node-agent/squashfs"
 )
@@ -175,7 +176,7 @@ func (t *tree) link(real, target string) error {
 func (t *tree) spend(n int64) error {
 	if n > t.limit-t.used {
 		return &Error{Reason: v1alpha1.ReasonTmpTooSmall, Message: fmt.Sprintf(
-			"unpacking the image needs more than %d MiB: raise spec.tmp.sizeLimit (--tmp-limit)", t.limit>>20)}
+			"unpacking the image needs more than %d MiB: raise spec.tmp.sizeLimit (--tmp-limit)%s", t.limit>>20, engine.Twice(t.limit))}
 	}
 	t.used += squashfs.DiskSize(n)
 	return nil

@@ -57,7 +57,10 @@ func (s *Scanner) provide(ctx context.Context, e engine.Executed, img opened, t 
 			return nil, err
 		}
 	}
-	t.Budget = engine.Budget{Dir: img.work, Tmp: s.Tmp.room(), Memory: execution.MemoryBudget(img.work, s.Tmp.Limit), CPUs: runtime.GOMAXPROCS(0), SetBy: s.SetBy}
+	t.Budget = engine.Budget{
+		Dir: img.work, Tmp: s.Tmp.room(), Memory: execution.MemoryBudget(img.work, s.Tmp.Limit), CPUs: runtime.GOMAXPROCS(0),
+		TmpLimit: s.Tmp.Limit, MemoryLimit: execution.MemoryLimit(), SetBy: s.SetBy,
+	}
 	if e.NeedsDirectory() {
 		if err := s.extract(ctx, img, t); err != nil {
 			release()

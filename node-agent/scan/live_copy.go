@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/rootfs"
 )
 
@@ -27,7 +28,7 @@ func (s *Scanner) copied(ctx context.Context, as *opened) (release func(), err e
 	spent, err := copyTree(ctx, as.Image, dir, s.Tmp.room())
 	if errors.Is(err, errNoRoom) {
 		err = &rootfs.Error{Reason: rootfs.ReasonTmpTooSmall, Message: fmt.Sprintf(
-			"the container's files do not fit into %s: %s", mebibytes(s.Tmp.room()), s.SetBy.RaiseTmp())}
+			"the container's files do not fit into %s: %s", mebibytes(s.Tmp.room()), s.SetBy.RaiseTmp()+engine.Twice(s.Tmp.Limit))}
 	}
 	if err != nil {
 		release()

@@ -15,6 +15,9 @@ import (
 // cgroups is where Linux distributions and container runtimes mount cgroup v1 and v2.
 const cgroups = "/sys/fs/cgroup"
 
+// MemoryLimit is that of the agent's own cgroup, in bytes; 0: there is none.
+func MemoryLimit() int64 { return memoryLimit(cgroups, selfCgroup()) }
+
 // MemoryBudget is how much memory an engine may take: the limit of the agent's own cgroup, less what the agent needs to read
 // the engine's results, and less what may be written below dir, where that is kept in memory (tmpfs counts against the cgroup
 // of whoever writes to it). 0 means that there is no limit.
@@ -22,7 +25,7 @@ func MemoryBudget(dir string, written int64) int64 {
 	if !inMemory(dir) {
 		written = 0
 	}
-	return memoryBudget(memoryLimit(cgroups, selfCgroup()), written)
+	return memoryBudget(MemoryLimit(), written)
 }
 
 func memoryBudget(limit, written int64) int64 {

@@ -258,7 +258,7 @@ func (c Command) outOfMemory(how string) *engine.Error {
 		limit = fmt.Sprintf(" than the %s it may have", size(c.Budget.Memory))
 	}
 	return &engine.Error{Reason: v1alpha1.ReasonOOMKilled,
-		Message: fmt.Sprintf("%s needed more memory%s: %s; %s", c.Name, limit, how, c.Budget.SetBy.RaiseMemory())}
+		Message: fmt.Sprintf("%s needed more memory%s: %s; %s", c.Name, limit, how, c.Budget.SetBy.RaiseMemory()+engine.Twice(c.Budget.MemoryLimit))}
 }
 
 func (c Command) tmpExhausted(how string) *engine.Error {
@@ -267,7 +267,7 @@ func (c Command) tmpExhausted(how string) *engine.Error {
 		limit = fmt.Sprintf(" than the %s left beside the extracted image", size(c.Budget.Tmp))
 	}
 	return &engine.Error{Reason: v1alpha1.ReasonTmpExhausted,
-		Message: fmt.Sprintf("%s needed more disk%s: %s; %s", c.Name, limit, how, c.Budget.SetBy.RaiseTmp())}
+		Message: fmt.Sprintf("%s needed more disk%s: %s; %s", c.Name, limit, how, c.Budget.SetBy.RaiseTmp()+engine.Twice(c.Budget.TmpLimit))}
 }
 
 // size prints bytes as Kubernetes does, rounded up.

@@ -121,8 +121,8 @@ func TestAProgramIsStoppedForWhatItTakes(t *testing.T) {
 		role, reason, says string
 		budget             engine.Budget
 	}{
-		"memory":           {"eat", v1alpha1.ReasonOOMKilled, "raise spec.resources.limits.memory", engine.Budget{Memory: 96 << 20}},
-		"disk":             {"files", v1alpha1.ReasonTmpExhausted, "raise spec.tmp.sizeLimit", engine.Budget{Tmp: 64 << 20}},
+		"memory":           {"eat", v1alpha1.ReasonOOMKilled, "raise spec.resources.limits.memory, for instance to 256Mi", engine.Budget{Memory: 96 << 20, MemoryLimit: 128 << 20}},
+		"disk":             {"files", v1alpha1.ReasonTmpExhausted, "raise spec.tmp.sizeLimit (--tmp-limit), for instance to 2Gi", engine.Budget{Tmp: 64 << 20, TmpLimit: 1 << 30}},
 		"memory on a node": {"eat", v1alpha1.ReasonOOMKilled, "raise --node-scans-memory-limit", engine.Budget{Memory: 96 << 20, SetBy: engine.ByOperator}},
 		"disk on a node":   {"files", v1alpha1.ReasonTmpExhausted, "raise --node-scans-tmp-limit", engine.Budget{Tmp: 64 << 20, SetBy: engine.ByOperator}},
 	} {
