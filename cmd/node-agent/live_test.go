@@ -235,7 +235,7 @@ func TestAPodScansWhatItsOpenerHandsOut(t *testing.T) {
 	if _, left = scan("--image-key", "v1-"+strings.Repeat("0", 64)); !strings.Contains(left, v1alpha1.ReasonNoTargets) {
 		t.Errorf("a key that nobody has: %q", left)
 	}
-	if _, left = scan("--slurm-job", "4711"); !strings.Contains(left, v1alpha1.ReasonNoTargets) {
+	if _, left = scan("--slurm-job", "18446744073709551615"); !strings.Contains(left, v1alpha1.ReasonNoTargets) {
 		t.Errorf("a job that is not there: %q", left)
 	}
 }
