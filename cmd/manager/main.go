@@ -23,6 +23,7 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/controllers/scanschedule"
 	"github.com/sifscan/sifscan-operator/controllers/sifscan"
+	"github.com/sifscan/sifscan-operator/node-agent/garbage"
 )
 
 // version is set when the binary is linked.
@@ -52,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&o.log)))
 	ctrl.Log.Info("starting", "version", version, "agentImage", o.operator.AgentImage)
 
-	go paceGarbage(ctx)
+	garbage.Pace()
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
