@@ -174,9 +174,23 @@ func (in *inventory) add(key any, it item, bytes int) bool {
 	return true
 }
 
+// due reports whether the chunks that changed may be written, one every so often on average.
 func (in *inventory) due(now time.Time, every time.Duration) bool {
-	return in.dirty && now.Sub(in.flushedAt) >= every
+	return in.dirty && now.Sub(in.flushedAt) >= every*time.Duration(in.writes())
 }
+
+// writes are the chunks that a flush writes. With more entries than the first chunk has room for these are two at least: the
+// one that grows, and the first, which says how far the worker is.
+func (in *inventory) writes() (n int) {
+	for i := range in.chunks {
+		if in.writable(i) {
+			n++
+		}
+	}
+	return n
+}
+
+func (in *inventory) writable(i int) bool { return in.chunks[i].dirty || i == 0 && in.dirty }
 
 // worker is what every chunk repeats.
 func (in *inventory) worker() v1alpha1.InventoryWorker {
@@ -226,15 +240,14 @@ func (in *inventory) object(i int) *v1alpha1.ScanInventory {
 func (r *Reporter) flush(ctx context.Context) error {
 	in := r.inventory
 	for i := len(in.chunks) - 1; i >= 0; i-- {
-		c := &in.chunks[i]
-		if !c.dirty && !(i == 0 && in.dirty) {
+		if !in.writable(i) {
 			continue
 		}
 		err := r.calls.retry(ctx, func(ctx context.Context) error { return r.writeChunk(ctx, i) })
 		if err != nil {
 			return fmt.Errorf("write ScanInventory %s: %w", in.name(i), err)
 		}
-		c.dirty = false
+		in.chunks[i].dirty = false
 	}
 	in.dirty = false
 	in.flushedAt = r.opts.Now()

@@ -125,3 +125,18 @@ func TestAnInventoryIsWrittenAtMostEveryTenSeconds(t *testing.T) {
 		t.Error("nothing changed and it would be written")
 	}
 }
+
+func TestAnInventoryOfSeveralChunksIsWrittenNoMoreOftenThanOneOfOne(t *testing.T) {
+	in := newInventory(options())
+	in.flushedAt = noon
+	for i := range v1alpha1.MaxInventoryEntries + 1 {
+		in.entry(fmt.Sprintf("%d.sif", i), v1alpha1.EntryScanned, "")
+	}
+	in.chunks[0].dirty = false // it was full when it was written
+	in.dirty = true            // and says how far the worker is
+	for after, want := range map[time.Duration]bool{10 * time.Second: false, 19 * time.Second: false, 20 * time.Second: true} {
+		if got := in.due(noon.Add(after), 10*time.Second); got != want {
+			t.Errorf("after %s: due %v, want %v: two objects would be written", after, got, want)
+		}
+	}
+}
