@@ -215,38 +215,44 @@ func (r *Reconciler) listingWork(ctx context.Context, o *outlook, s *survey) ([]
 	return work, nil
 }
 
-// giveOut makes as many of the Jobs as there are slots for. It returns how many nodes are at work
-// when none could be made for want of a slot.
-func (r *Reconciler) giveOut(ctx context.Context, p *pass, work []nodeWork) (queued int, err error) {
+// giveOut makes as many of the Jobs as there are slots for, on nodes that have none. Where it makes none it says what for.
+func (r *Reconciler) giveOut(ctx context.Context, p *pass, work []nodeWork) (queued string, err error) {
 	if len(work) == 0 {
-		return 0, r.passOn(ctx, p)
+		return "", r.passOn(ctx, p)
 	}
 	in, err := r.nodeInputs(ctx, p)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
 	claim := r.ledger.ask(p.scan, p.now)
 	taken, err := r.atWork(ctx, p.now)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
-	share := shareOf(r.Config.NodeScans.Slots, claim.most, p.scan.UID, taken, r.ledger.created)
+	share := shareOf(r.Config.NodeScans.Slots, claim.most, p.scan.UID, taken.scans, r.ledger.created)
 	if share.unseen {
-		return 0, errStale
+		return "", errStale
 	}
-	for _, w := range work[:min(share.free, len(work))] {
-		if err := r.createNodeJob(ctx, p, in.nodeJob(w)); err != nil {
-			return 0, err
+	free, waits := share.free, []string(nil)
+	for _, w := range work {
+		if free == 0 || taken.nodes[w.node] {
+			waits = append(waits, w.node)
+			continue
 		}
-		taken[p.scan.UID]++
+		if err := r.createNodeJob(ctx, p, in.nodeJob(w)); err != nil {
+			return "", err
+		}
+		taken.add(p.scan.UID, w.node)
+		free--
 	}
+	r.ledger.wait(p.scan.UID, waits)
 	r.callOthers(p.scan.UID, taken)
-	if share.free == 0 {
-		return share.taken, nil
+	if len(waits) < len(work) {
+		return "", nil
 	}
-	return 0, nil
+	return share.queued(waits), nil
 }
 
 // createNodeJob creates a Job in the namespace of node scans.
@@ -308,11 +314,10 @@ func (r *Reconciler) giveUp(ctx context.Context, o *outlook, n *nodeState, t *no
 }
 
 // tellProgress says how far a run is.
-func (p *pass) tellProgress(s *survey, images *imagesInWork, queued int) {
+func (p *pass) tellProgress(s *survey, images *imagesInWork, queued string) {
 	nodes := p.scan.Status.Nodes
-	if queued > 0 && !slices.ContainsFunc(s.nodes, (*nodeState).busy) {
-		waiting(v1alpha1.ReasonQueued, fmt.Sprintf("other scans of running containers are at work on %s, as many as may be at a time",
-			counted(queued, "node", "nodes"))).apply(p.scan, p.now)
+	if queued != "" && !slices.ContainsFunc(s.nodes, (*nodeState).busy) {
+		waiting(v1alpha1.ReasonQueued, queued).apply(p.scan, p.now)
 		return
 	}
 	message := fmt.Sprintf("the containers of %d of %s are listed", nodes.Done+nodes.Failed+nodes.Skipped, counted(nodes.Selected, "node", "nodes"))

@@ -6,6 +6,7 @@ package sifscan
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,12 +41,27 @@ type claim struct {
 	// most is its spec.parallelism.
 	most int32
 	at   time.Time
+	// nodes that it has work for and that it was not given.
+	nodes []string
 }
 
 type createdJob struct {
-	name string
-	scan types.UID
-	at   time.Time
+	name, node string
+	scan       types.UID
+	at         time.Time
+}
+
+// nodesAtWork are all Jobs that take a slot.
+type nodesAtWork struct {
+	// scans have how many; one that asked for slots and has none is there with 0.
+	scans map[types.UID]int
+	// nodes that have one: two privileged pods on a node would take from its jobs twice what a node may be asked for.
+	nodes map[string]bool
+}
+
+func (w nodesAtWork) add(scan types.UID, node string) {
+	w.scans[scan]++
+	w.nodes[node] = true
 }
 
 // nodeShare is how many Jobs a scan may make now, and how many nodes all scans together have at work.
@@ -55,33 +71,33 @@ type nodeShare struct {
 	unseen bool
 }
 
-// atWork counts the Jobs that take a slot, by scan; one that asked for slots and has none is there with 0. The
-// caller holds the ledger's lock until it has made its Jobs.
-func (r *Reconciler) atWork(ctx context.Context, now time.Time) (map[types.UID]int, error) {
+// atWork counts the Jobs that take a slot. The caller holds the ledger's lock until it has made its Jobs.
+func (r *Reconciler) atWork(ctx context.Context, now time.Time) (nodesAtWork, error) {
+	taken := nodesAtWork{map[types.UID]int{}, map[string]bool{}}
 	jobs := &batchv1.JobList{}
 	err := r.Client.List(ctx, jobs, client.InNamespace(r.Config.NodeScans.Namespace), client.HasLabels{v1alpha1.LabelScanUID})
 	if err != nil {
-		return nil, fmt.Errorf("list Jobs of nodes: %w", err)
+		return taken, fmt.Errorf("list Jobs of nodes: %w", err)
 	}
-	taken := map[types.UID]int{}
 	for i := range jobs.Items {
-		delete(r.ledger.created, jobs.Items[i].UID)
-		if _, over := endOf(&jobs.Items[i]); !over {
-			taken[types.UID(jobs.Items[i].Labels[v1alpha1.LabelScanUID])]++
+		job := &jobs.Items[i]
+		delete(r.ledger.created, job.UID)
+		if _, over := endOf(job); !over {
+			taken.add(types.UID(job.Labels[v1alpha1.LabelScanUID]), job.Annotations[v1alpha1.AnnotationNode])
 		}
 	}
 	if err := r.forgetDeleted(ctx, now); err != nil {
-		return nil, err
+		return taken, err
 	}
 	for _, job := range r.ledger.created {
-		taken[job.scan]++
+		taken.add(job.scan, job.node)
 	}
 	for scan, c := range r.ledger.asked {
 		if now.Sub(c.at) > askedFor { // deleted, or suspended
 			delete(r.ledger.asked, scan)
 			continue
 		}
-		taken[scan] += 0
+		taken.scans[scan] += 0
 	}
 	return taken, nil
 }
@@ -91,9 +107,16 @@ func (l *nodeLedger) ask(scan *v1alpha1.SIFScan, now time.Time) claim {
 	if l.asked == nil {
 		l.asked = map[types.UID]claim{}
 	}
-	c := claim{types.NamespacedName{Namespace: scan.Namespace, Name: scan.Name}, ptr.Deref(scan.Spec.Parallelism, 1), now}
+	c := claim{types.NamespacedName{Namespace: scan.Namespace, Name: scan.Name}, ptr.Deref(scan.Spec.Parallelism, 1), now, nil}
 	l.asked[scan.UID] = c
 	return c
+}
+
+// wait notes the nodes that a scan was not given.
+func (l *nodeLedger) wait(scan types.UID, nodes []string) {
+	c := l.asked[scan]
+	c.nodes = nodes
+	l.asked[scan] = c
 }
 
 // passOn leaves the slots that a scan has no use for to the others.
@@ -112,11 +135,13 @@ func (r *Reconciler) passOn(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// callOthers brings back the scans that may have slots now, but for the one that is looked at. They look for themselves
-// every 15 s only, and a slot that became free would stand idle for as long.
-func (r *Reconciler) callOthers(looked types.UID, taken map[types.UID]int) {
+// callOthers brings back the scans that may have slots for their nodes now, but for the one that is looked at. They look for
+// themselves every 15 s only, and a slot that became free would stand idle for as long. Two that have a node each for
+// which the other waits call nobody: they would call one another without an end.
+func (r *Reconciler) callOthers(looked types.UID, taken nodesAtWork) {
 	for uid, c := range r.ledger.asked {
-		if uid != looked && shareOf(r.Config.NodeScans.Slots, c.most, uid, taken, nil).free > 0 {
+		free := func(node string) bool { return !taken.nodes[node] }
+		if uid != looked && slices.ContainsFunc(c.nodes, free) && shareOf(r.Config.NodeScans.Slots, c.most, uid, taken.scans, nil).free > 0 {
 			r.slots.call(c.scan)
 		}
 	}
@@ -139,6 +164,17 @@ func shareOf(slots int, most int32, scan types.UID, taken map[types.UID]int, cre
 		s.unseen = s.unseen || job.scan == scan
 	}
 	return s
+}
+
+// queued says what a scan waits for that was given none of its nodes.
+func (s nodeShare) queued(nodes []string) string {
+	if s.free == 0 {
+		return fmt.Sprintf("other scans of running containers are at work on %s, as many as may be at a time", counted(s.taken, "node", "nodes"))
+	}
+	if len(nodes) == 1 {
+		return fmt.Sprintf("node %s is looked at by another scan", nodes[0])
+	}
+	return fmt.Sprintf("nodes %s are looked at by other scans", firstNames(nodes))
 }
 
 // forgetDeleted drops Jobs that came and went between two looks at the cache.
@@ -165,5 +201,5 @@ func (l *nodeLedger) made(job *batchv1.Job, scan types.UID, now time.Time) {
 	if l.created == nil {
 		l.created = map[types.UID]createdJob{}
 	}
-	l.created[job.UID] = createdJob{job.Name, scan, now}
+	l.created[job.UID] = createdJob{job.Name, job.Annotations[v1alpha1.AnnotationNode], scan, now}
 }

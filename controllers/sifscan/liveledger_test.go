@@ -52,17 +52,37 @@ func scanNamed(name string) *v1alpha1.SIFScan {
 // look is one look at a scan that could use so many Jobs. It returns how many it has at work afterwards.
 func (f *fleet) look(scan *v1alpha1.SIFScan, uses int) int {
 	f.Helper()
-	work := make([]nodeWork, uses)
-	for i := range work {
-		node := fmt.Sprintf("n%d-%d", i, f.now.Unix())
+	nodes := make([]string, uses)
+	for i := range nodes {
+		nodes[i] = fmt.Sprintf("n%d-%d", i, f.now.Unix())
+	}
+	f.lookAt(scan, nodes...)
+	return len(f.jobs(scan))
+}
+
+// lookAt is one look at a scan that has work for some nodes. It returns the words for what it waits for.
+func (f *fleet) lookAt(scan *v1alpha1.SIFScan, nodes ...string) (queued string) {
+	f.Helper()
+	work := make([]nodeWork, len(nodes))
+	for i, node := range nodes {
 		work[i] = nodeWork{name: nodeJobName(scan.Name, scan.UID, "v1-1", "n", node), node: node}
 	}
 	clear(f.ledger.created) // the cache shows what was made
-	if _, err := f.giveOut(f.Context(), &pass{scan: scan, run: "v1-1", now: f.now}, work); err != nil {
+	queued, err := f.giveOut(f.Context(), &pass{scan: scan, run: "v1-1", now: f.now}, work)
+	if err != nil {
 		f.Fatal(err)
 	}
 	f.now = f.now.Add(time.Second)
-	return len(f.jobs(scan))
+	return queued
+}
+
+// nodes are where a scan is at work.
+func (f *fleet) nodes(scan *v1alpha1.SIFScan) (nodes []string) {
+	for _, job := range f.jobs(scan) {
+		nodes = append(nodes, job.Annotations[v1alpha1.AnnotationNode])
+	}
+	slices.Sort(nodes)
+	return nodes
 }
 
 // jobs are those of a scan that are at work.
@@ -138,5 +158,53 @@ func TestWhoNeedsNoMoreSlotsCallsThoseWhoWait(t *testing.T) {
 	f.look(first, 0)
 	if !slices.Equal(f.woken, []string{"second"}) {
 		t.Errorf("woken: %v", f.woken)
+	}
+}
+
+func TestANodeIsLookedAtByOneScanAtATime(t *testing.T) {
+	f, first, second := newFleet(t), scanNamed("first"), scanNamed("second")
+	f.lookAt(first, "n1")
+	if queued := f.lookAt(second, "n1"); queued != "node n1 is looked at by another scan" || len(f.nodes(second)) > 0 {
+		t.Fatalf("the second is at work on %v, and waits for %q", f.nodes(second), queued)
+	}
+	if queued := f.lookAt(second, "n1", "n2"); queued != "" || !slices.Equal(f.nodes(second), []string{"n2"}) {
+		t.Fatalf("the second is at work on %v, and waits for %q", f.nodes(second), queued)
+	}
+	f.finish(first)
+	f.woken = nil
+	f.lookAt(first)
+	if !slices.Equal(f.woken, []string{"second"}) {
+		t.Errorf("n1 is free, and woken is %v", f.woken)
+	}
+	f.lookAt(second, "n1")
+	if !slices.Equal(f.nodes(second), []string{"n1", "n2"}) {
+		t.Errorf("the second is at work on %v", f.nodes(second))
+	}
+}
+
+func TestANodeIsTakenByAJobThatTheCacheDoesNotShowYet(t *testing.T) {
+	f, second := newFleet(t), scanNamed("second")
+	job := (JobInputs{Scan: scanNamed("first"), Config: f.Config}).nodeJob(nodeWork{name: "x", node: "n1"})
+	job.UID = "unseen"
+	f.ledger.made(job, "uid-first", f.now)
+	work := []nodeWork{{name: "a", node: "n1"}, {name: "b", node: "n2"}}
+	if _, err := f.giveOut(f.Context(), &pass{scan: second, run: "v1-1", now: f.now}, work); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.nodes(second); !slices.Equal(got, []string{"n2"}) {
+		t.Errorf("at work on %v", got)
+	}
+}
+
+func TestTwoScansThatWaitForEachOthersNodesCallNobody(t *testing.T) {
+	f, first, second := newFleet(t), scanNamed("first"), scanNamed("second")
+	f.lookAt(first, "n1")
+	f.lookAt(second, "n2")
+	f.woken = nil
+	f.lookAt(first, "n2")
+	f.lookAt(second, "n1")
+	f.lookAt(first, "n2")
+	if len(f.woken) > 0 {
+		t.Errorf("woken for nothing: %v", f.woken)
 	}
 }
