@@ -383,7 +383,7 @@ func TestAnEngineThatNeedsADirectoryGetsACopyAndNeverTheContainersRoot(t *testin
 			fails("c1", opener.TheImage, opener.Missing).gives("c1", opener.TheRoot, box)
 		to, _ := m.scan(scanner, nil)
 		got := to.results[box].Report.Outcome
-		if got.Reason != reason || reason != "" && !strings.HasSuffix(got.Message, "raise --node-scans-tmp-limit") {
+		if got.Reason != reason || reason != "" && !strings.HasSuffix(got.Message, "raise --node-scans-tmp-limit, for instance to 1Mi") {
 			t.Errorf("limit %d: %+v", limit, got)
 		}
 		if reason == "" && (!strings.HasPrefix(e.directory, tmp) || len(e.files) < 5) {
