@@ -236,9 +236,10 @@ func TestTheWorkersOfAScanKeepToItsPaceTogetherAsTheKernelCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	most, sum := busiest(calls(t, volume, pods...), requests)
-	atMost(t, "requests of two workers", most, sum, perSecond, 2*asking)
+	atMost(t, "requests of two workers", most, sum, perSecond, 2*asking+perSecond/2/10) // the second has saved up a tenth of its own
 	// The first worker searches while the others wait: it has all of the pace.
-	if took, alone := searched[len(searched)-1].at-searched[0].at, float64(len(searched))/(perSecond/2); took > alone {
-		t.Errorf("the search took %.2f s, %.2f s are what half of the pace would take", took, alone)
+	const half = perSecond / 2
+	if most, _ := busiest(searched, requests); most <= half+half/10+asking {
+		t.Errorf("the search asked at most %d times in a second, which half of the pace allows", most)
 	}
 }
