@@ -141,6 +141,7 @@ func TestWhatABinaryUnpacksToCountsAgainstTmp(t *testing.T) {
 
 	// What an image is told to be given is enough, the unpacked binary included.
 	large := sif(t, func(tree *fixtures.Tree) { tree.Filled("opt/model", 1, 48<<20) })
+	b = newBench(t) // whose only report is this image's
 	_, printed, report := b.scan(large, "--qscanner-binary="+packed, "--tmp-limit=40Mi")
 	enough := regexp.MustCompile(`to at least (\d+Mi)$`).FindStringSubmatch(report.Outcome.Message)
 	if report.Outcome.Reason != v1alpha1.ReasonTmpTooSmall || enough == nil {
