@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
@@ -218,7 +219,10 @@ func (p *player) play(ctx context.Context, job *batchv1.Job) error {
 	for _, label := range []string{v1alpha1.LabelScan, v1alpha1.LabelScanUID, v1alpha1.LabelRun, v1alpha1.LabelManagedBy} {
 		inventory.Labels[label] = job.Labels[label]
 	}
-	if err := p.api.Create(ctx, inventory); err != nil {
+	switch err := p.api.Create(ctx, inventory); {
+	case apierrors.IsAlreadyExists(err): // a watch that began again has shown the Job twice
+		return nil
+	case err != nil:
 		return fmt.Errorf("play the reporter: %w", err)
 	}
 	at := metav1.Now()
