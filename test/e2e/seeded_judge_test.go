@@ -135,14 +135,23 @@ func (f *field) byImage(s *site) map[about]*v1alpha1.ScanReport {
 	return all
 }
 
+// awaitCollector: what a claim that is gone owned is removed by Kubernetes, in its own time.
+func (f *field) awaitCollector(s *site) {
+	GinkgoHelper()
+	err := InterceptGomegaFailure(func() {
+		Eventually(func() (map[string]*v1alpha1.ScanReport, error) { return reportsIn(s.namespace) }).WithTimeout(recovery).Should(BeEmpty())
+	})
+	if err != nil {
+		f.complain("reports are left of a claim that is gone: %v", err)
+	}
+}
+
 func (f *field) eachReport() (n int) {
 	GinkgoHelper()
 	for i, g := range f.grounds {
 		reports := f.byImage(g.site)
 		if f.isDoomed(i) {
-			if len(reports) > 0 {
-				f.complain("%d reports are left of a claim that is gone", len(reports))
-			}
+			f.awaitCollector(g.site)
 			continue
 		}
 		want := f.wantedReports(i, reports)
