@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -42,11 +41,11 @@ func Write(out io.Writer, r *v1alpha1.ScanReport) error {
 // one, so that memory is bounded by MaxListed of them and not by how many a file of MaxFile bytes
 // can hold; those beyond are counted in Truncated.
 func Read(in io.Reader) (*v1alpha1.ScanReport, error) {
-	var text strings.Builder
+	var text bytes.Buffer
 	if _, err := io.Copy(&text, io.LimitReader(in, MaxFile)); err != nil {
 		return nil, err
 	}
-	r := reader{json: strictjson.New(text.String())}
+	r := reader{json: strictjson.New(text.Bytes())}
 	out := &v1alpha1.ScanReport{}
 	var top, body bytes.Buffer
 	err := r.object(&top, "report", func() error { return r.object(&body, "findings", r.list) })

@@ -24,10 +24,10 @@ type Reader struct {
 	decoder *jsontext.Decoder
 }
 
-// New returns a Reader of the text.
-func New(text string) *Reader {
+// New returns a Reader of the text, which nothing may change meanwhile.
+func New(text []byte) *Reader {
 	// The decoder would keep the names of an object to know them again: of a forged one, many times its text.
-	return &Reader{text, jsontext.NewDecoder(bytes.NewBufferString(text), jsontext.AllowDuplicateNames(true))}
+	return &Reader{string(text), jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true))}
 }
 
 // Object reads an object: each member's value by a function, which must read it.

@@ -11,7 +11,7 @@ import (
 
 // whole reads a text that is one value of any kind.
 func whole(text string) (string, error) {
-	r := New(text)
+	r := New([]byte(text))
 	value, err := r.Skip()
 	if err == nil {
 		err = r.End()
@@ -45,18 +45,18 @@ func TestTextsAreWhatEncodingJSONReads(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &want); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := New(text).String(); err != nil || got != want {
+		if got, err := New([]byte(text)).String(); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
 		}
 	}
-	if got, err := New("null").String(); err == nil {
+	if got, err := New([]byte("null")).String(); err == nil {
 		t.Errorf("null is the text %q", got)
 	}
 }
 
 func TestMembersAndItemsComeInTheirOrder(t *testing.T) {
 	var said []string
-	r := New(`{"b": [1, "x", null], "a": null, "b": {}}`)
+	r := New([]byte(`{"b": [1, "x", null], "a": null, "b": {}}`))
 	err := r.Object(func(name string) error {
 		said = append(said, name)
 		if name == "a" {

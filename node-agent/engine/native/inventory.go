@@ -26,7 +26,7 @@ func readInventory(text []byte) (*known, error) {
 	if len(text) > engine.MaxInventory {
 		return nil, fmt.Errorf("%d bytes are more than %d", len(text), engine.MaxInventory)
 	}
-	r := inventoryReader{json: strictjson.New(string(text))}
+	r := inventoryReader{json: strictjson.New(text)}
 	err := r.object(r.field)
 	if err == nil {
 		err = r.json.End()
