@@ -60,12 +60,7 @@ func (f *Folder) copy(name string, file *os.File, size int64, sum [sha256.Size]b
 
 // Sizes are those of files in the folder at p, of names that are regular files there.
 func (t *Tree) Sizes(p Place, names []string) (map[string]int64, error) {
-	top, err := t.top()
-	if err != nil {
-		return nil, err
-	}
-	defer top.close()
-	folder, err := top.find(p...)
+	folder, err := t.folder(p)
 	if err != nil {
 		return nil, err
 	}

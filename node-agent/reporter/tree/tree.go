@@ -127,15 +127,20 @@ func (f *Folder) File(name string, write func(io.Writer) error) error {
 	return nil
 }
 
-// Open opens a file of the folder at p. It must be a regular file of at most limit bytes that
-// belongs to the scan's user. Where there is none, the error is os.ErrNotExist.
-func (t *Tree) Open(p Place, name string, limit int64) (io.ReadCloser, error) {
+// folder opens the folder at p, which is there. Its owner closes it.
+func (t *Tree) folder(p Place) (*directory, error) {
 	top, err := t.top()
 	if err != nil {
 		return nil, err
 	}
 	defer top.close()
-	folder, err := top.find(p...)
+	return top.find(p...)
+}
+
+// Open opens a file of the folder at p. It must be a regular file of at most limit bytes that
+// belongs to the scan's user. Where there is none, the error is os.ErrNotExist.
+func (t *Tree) Open(p Place, name string, limit int64) (io.ReadCloser, error) {
+	folder, err := t.folder(p)
 	if err != nil {
 		return nil, err
 	}
