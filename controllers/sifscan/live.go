@@ -141,7 +141,7 @@ type outlook struct {
 }
 
 func (o *outlook) fit(n *nodeState) (cause, bool) {
-	return objection(n.Name, o.nodes[n.Name], o.slurm[n.Name], o.tolerations, o.p.now)
+	return objection(n.Name, o.nodes[n.Name], o.slurm[n.Name], o.tolerations, o.p.pendingDeadline, o.p.now)
 }
 
 // lookAround reads the nodes, and what their slurmd pods say where a node is to be chosen.

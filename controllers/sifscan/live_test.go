@@ -41,6 +41,12 @@ func (w *nodeWrapper) taint(key, value string, effect corev1.TaintEffect) *nodeW
 	return w
 }
 
+// since says when the last taint was added.
+func (w *nodeWrapper) since(at time.Time) *nodeWrapper {
+	w.Spec.Taints[len(w.Spec.Taints)-1].TimeAdded = &metav1.Time{Time: at}
+	return w
+}
+
 func slurmd(change func(*corev1.Pod)) []corev1.Pod {
 	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "slurm", Name: "gpu-0"}, Spec: corev1.PodSpec{NodeName: "n1"}}
 	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "slinky.slurm.net/v1beta1", Kind: "NodeSet", Name: "gpu", UID: "set", Controller: ptr.To(true)}}
@@ -71,22 +77,27 @@ func TestWhatSpeaksAgainstANode(t *testing.T) {
 		want    string
 		wait    bool
 	}{
-		"nothing":                                     {aNode(), nil, "", false},
-		"it is not there":                             {nil, nil, "NodeGone: there is no node n1", false},
-		"it is silent for long":                       {aNode().condition(corev1.NodeReady, unknown, epoch.Add(-2*time.Minute)), nil, "NodeGone: node n1 is not ready since 2026-03-01T01:28:00Z", false},
-		"it is silent for a moment":                   {aNode().condition(corev1.NodeReady, unknown, epoch.Add(-time.Minute)), nil, "", true},
-		"it is cordoned":                              {aNode().cordoned(), nil, "NodeCordoned: node n1 is cordoned: kubectl uncordon n1", false},
-		"Soperator drains it":                         {aNode().condition("SlurmNodeDrain", yes, epoch), nil, "NodeCordoned: Slurm has taken node n1 out of service (its condition SlurmNodeDrain)", false},
-		"Soperator reboots it":                        {aNode().condition("SlurmNodeReboot", yes, epoch), nil, "NodeCordoned: Slurm has taken node n1 out of service (its condition SlurmNodeReboot)", false},
-		"Soperator no longer drains it":               {aNode().condition("SlurmNodeDrain", corev1.ConditionFalse, epoch), nil, "", false},
-		"Slinky drains its slurmd":                    {aNode(), inState("Drain", yes), "NodeCordoned: Slurm has taken node n1 out of service (condition SlurmNodeStateDrain of pod gpu-0)", false},
-		"Slinky has it in maintenance":                {aNode(), inState("Maintenance", yes), "NodeCordoned: Slurm has taken node n1 out of service (condition SlurmNodeStateMaintenance of pod gpu-0)", false},
-		"its jobs are what is looked for":             {aNode(), inState("Allocated", yes), "", false},
-		"it was drained":                              {aNode(), inState("Drain", corev1.ConditionFalse), "", false},
-		"Slinky cordons its slurmd":                   {aNode(), slurmd(func(p *corev1.Pod) { p.Annotations = map[string]string{slinkyPodCordon: "true"} }), "NodeCordoned: the slurmd pod gpu-0 on node n1 is cordoned (nodeset.slinky.slurm.net/pod-cordon)", false},
-		"Slinky's taints are tolerated":               {aNode().taint("nodeset.slinky.slurm.net/worker", "", corev1.TaintEffectNoExecute).taint("slinky.slurm.net/managed-node", "slurm-bridge", corev1.TaintEffectNoExecute), nil, "", false},
-		"Soperator's example taint is tolerated":      {aNode().taint("nvidia.com/gpu", "", corev1.TaintEffectNoSchedule), nil, "", false},
-		"somebody's taint is not":                     {aNode().taint("team", "x", corev1.TaintEffectNoSchedule), nil, "Unschedulable: node n1 has the taint team=x:NoSchedule, which this scan does not tolerate: ask the operator's administrator for --node-scans-tolerations", false},
+		"nothing":                                  {aNode(), nil, "", false},
+		"it is not there":                          {nil, nil, "NodeGone: there is no node n1", false},
+		"it is silent for long":                    {aNode().condition(corev1.NodeReady, unknown, epoch.Add(-2*time.Minute)), nil, "NodeGone: node n1 is not ready since 2026-03-01T01:28:00Z", false},
+		"it is silent for a moment":                {aNode().condition(corev1.NodeReady, unknown, epoch.Add(-time.Minute)), nil, "", true},
+		"it is cordoned":                           {aNode().cordoned(), nil, "NodeCordoned: node n1 is cordoned: kubectl uncordon n1", false},
+		"Soperator drains it":                      {aNode().condition("SlurmNodeDrain", yes, epoch), nil, "NodeCordoned: Slurm has taken node n1 out of service (its condition SlurmNodeDrain)", false},
+		"Soperator reboots it":                     {aNode().condition("SlurmNodeReboot", yes, epoch), nil, "NodeCordoned: Slurm has taken node n1 out of service (its condition SlurmNodeReboot)", false},
+		"Soperator no longer drains it":            {aNode().condition("SlurmNodeDrain", corev1.ConditionFalse, epoch), nil, "", false},
+		"Slinky drains its slurmd":                 {aNode(), inState("Drain", yes), "NodeCordoned: Slurm has taken node n1 out of service (condition SlurmNodeStateDrain of pod gpu-0)", false},
+		"Slinky has it in maintenance":             {aNode(), inState("Maintenance", yes), "NodeCordoned: Slurm has taken node n1 out of service (condition SlurmNodeStateMaintenance of pod gpu-0)", false},
+		"its jobs are what is looked for":          {aNode(), inState("Allocated", yes), "", false},
+		"it was drained":                           {aNode(), inState("Drain", corev1.ConditionFalse), "", false},
+		"Slinky cordons its slurmd":                {aNode(), slurmd(func(p *corev1.Pod) { p.Annotations = map[string]string{slinkyPodCordon: "true"} }), "NodeCordoned: the slurmd pod gpu-0 on node n1 is cordoned (nodeset.slinky.slurm.net/pod-cordon)", false},
+		"Slinky's taints are tolerated":            {aNode().taint("nodeset.slinky.slurm.net/worker", "", corev1.TaintEffectNoExecute).taint("slinky.slurm.net/managed-node", "slurm-bridge", corev1.TaintEffectNoExecute), nil, "", false},
+		"Soperator's example taint is tolerated":   {aNode().taint("nvidia.com/gpu", "", corev1.TaintEffectNoSchedule), nil, "", false},
+		"somebody's taint is not":                  {aNode().taint("team", "x", corev1.TaintEffectNoSchedule), nil, "Unschedulable: node n1 has the taint team=x:NoSchedule, which this scan does not tolerate: ask the operator's administrator for --node-scans-tolerations", false},
+		"its disk is full for a moment":            {aNode().taint("node.kubernetes.io/disk-pressure", "", corev1.TaintEffectNoSchedule).since(epoch.Add(time.Second - pendingDeadline)), nil, "", true},
+		"its disk is full for long":                {aNode().taint("node.kubernetes.io/disk-pressure", "", corev1.TaintEffectNoSchedule).since(epoch.Add(-pendingDeadline)), nil, "Unschedulable: node n1 takes no pods while it is short of something (its taint node.kubernetes.io/disk-pressure:NoSchedule): see kubectl describe node n1", false},
+		"nobody knows since when it has no memory": {aNode().taint("node.kubernetes.io/memory-pressure", "", corev1.TaintEffectNoSchedule), nil, "Unschedulable: node n1 takes no pods while it is short of something (its taint node.kubernetes.io/memory-pressure:NoSchedule): see kubectl describe node n1", false},
+		"its disk is full, and it is somebody's": {aNode().taint("node.kubernetes.io/disk-pressure", "", corev1.TaintEffectNoSchedule).since(epoch).taint("team", "x", corev1.TaintEffectNoSchedule), nil,
+			"Unschedulable: node n1 has the taint team=x:NoSchedule, which this scan does not tolerate: ask the operator's administrator for --node-scans-tolerations", false},
 		"a taint that only asks is no reason":         {aNode().taint("team", "x", corev1.TaintEffectPreferNoSchedule), nil, "", false},
 		"that it is gone comes before that it drains": {aNode().cordoned().condition(corev1.NodeReady, unknown, epoch.Add(-time.Hour)), nil, "NodeGone: node n1 is not ready since 2026-03-01T00:30:00Z", false},
 	} {
@@ -95,7 +106,7 @@ func TestWhatSpeaksAgainstANode(t *testing.T) {
 			if tc.node != nil {
 				node = &tc.node.Node
 			}
-			why, wait := objection("n1", node, said(tc.workers), nodeConfig().NodeScans.Tolerations, epoch)
+			why, wait := objection("n1", node, said(tc.workers), nodeConfig().NodeScans.Tolerations, pendingDeadline, epoch)
 			if got := why.String(); got != tc.want || wait != tc.wait {
 				t.Errorf("%q (wait %v), want %q (wait %v)", got, wait, tc.want, tc.wait)
 			}

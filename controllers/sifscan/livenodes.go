@@ -86,8 +86,12 @@ func (r *Reconciler) eachPod(ctx context.Context, fn func(*corev1.Pod), opts ...
 	}, opts...)
 }
 
-// objection says why no pod is sent to a node; wait where it may be a matter of seconds.
-func objection(name string, node *corev1.Node, slurm cause, tolerations []corev1.Toleration, now time.Time) (why cause, wait bool) {
+// pressures are the taints of a node that is short of something for a while: kubelet frees what it can, and says so for five
+// minutes more (its evictionPressureTransitionPeriod).
+var pressures = []string{corev1.TaintNodeDiskPressure, corev1.TaintNodeMemoryPressure, corev1.TaintNodePIDPressure}
+
+// objection says why no pod is sent to a node; wait where that may pass, for as long as patience says of one short of something.
+func objection(name string, node *corev1.Node, slurm cause, tolerations []corev1.Toleration, patience time.Duration, now time.Time) (why cause, wait bool) {
 	if why, wait = absence(name, node, now); why.reason != "" || wait {
 		return why, wait
 	}
@@ -96,13 +100,20 @@ func objection(name string, node *corev1.Node, slurm cause, tolerations []corev1
 	}
 	for i := range node.Spec.Taints {
 		taint := &node.Spec.Taints[i]
-		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(taint, tolerations) {
+		switch {
+		case taint.Effect == corev1.TaintEffectPreferNoSchedule, tolerated(taint, tolerations):
+		case !slices.Contains(pressures, taint.Key):
 			return cause{v1alpha1.ReasonUnschedulable, fmt.Sprintf(
 				"node %s has the taint %s, which this scan does not tolerate: ask the operator's administrator for --node-scans-tolerations",
 				name, printable(taint.ToString(), maxDetail))}, false
+		case taint.TimeAdded == nil || now.Sub(taint.TimeAdded.Time) >= patience:
+			why = cause{v1alpha1.ReasonUnschedulable, fmt.Sprintf("node %s takes no pods while it is short of something (its taint %s): "+
+				"see kubectl describe node %[1]s", name, printable(taint.ToString(), maxDetail))}
+		default:
+			wait = true
 		}
 	}
-	return cause{}, false
+	return why, wait && why.reason == ""
 }
 
 // absence says that a node is not there, or does not answer any more.
