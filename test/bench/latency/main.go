@@ -58,7 +58,7 @@ func run(ctx context.Context, agent, kubectl string, runs int) (err error) {
 			times[step] = append(times[step], at)
 		}
 	}
-	print(runs, times, median(alone))
+	show(runs, times, median(alone))
 	return nil
 }
 
@@ -76,8 +76,8 @@ func scanAlone(ctx context.Context, agent, image string) (time.Duration, error) 
 	return time.Since(begin), nil
 }
 
-// print writes the table: medians of when each step was seen.
-func print(runs int, times map[step][]time.Duration, alone time.Duration) {
+// show writes the table: medians of when each step was seen.
+func show(runs int, times map[step][]time.Duration, alone time.Duration) {
 	seconds := func(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 	fmt.Printf("| after kubectl apply, median of %d | seen | slowest |\n|---|---|---|\n", runs)
 	for _, step := range steps {
