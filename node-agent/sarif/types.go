@@ -22,8 +22,7 @@ type run struct {
 	BaseIDs     map[string]artifactLocation `json:"originalUriBaseIds"`
 	ColumnKind  string                      `json:"columnKind"`
 	Properties  runProperties               `json:"properties"`
-	// Results are never null: readers take that for a scan that did not happen. They must be the last
-	// field (encode).
+	// Results are never null: readers take that for a scan that did not happen.
 	Results []result `json:"results"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
+	"github.com/sifscan/sifscan-operator/node-agent/jsonwriter"
 	"github.com/sifscan/sifscan-operator/node-agent/sbom"
 )
 
@@ -92,12 +93,56 @@ func findingsText(r *engine.Result) (string, error) {
 	if len(r.Findings) == 0 {
 		return "", nil
 	}
-	return indented(r.Findings)
+	const ofFinding = 640 // bytes that most take
+	w := jsonwriter.Writer{Prefix: " ", Indent: " "}
+	w.Grow(ofFinding * len(r.Findings))
+	w.Begin('[')
+	for i := range r.Findings {
+		writeFinding(&w, &r.Findings[i])
+	}
+	w.End(']')
+	text, err := w.Text()
+	return string(text), err
+}
+
+// writeFinding writes a finding as encoding/json does, which took a twelfth of the CPU of matching an image again.
+func writeFinding(w *jsonwriter.Writer, f *engine.Finding) {
+	w.Begin('{')
+	w.Member("id", f.ID)
+	w.Name("ids")
+	w.Begin('{')
+	w.Optional("cve", f.IDs.CVE)
+	w.Optional("ghsa", f.IDs.GHSA)
+	w.Optional("qid", f.IDs.QID)
+	if len(f.IDs.Advisories) > 0 {
+		w.Name("advisories")
+		w.Begin('[')
+		for _, id := range f.IDs.Advisories {
+			w.String(id)
+		}
+		w.End(']')
+	}
+	w.End('}')
+	w.Member("package", f.Package)
+	w.Member("version", f.Version)
+	w.Member("purl", f.PURL)
+	w.Optional("path", f.Path)
+	w.Optional("severity", string(f.Severity))
+	if f.Score != 0 {
+		w.Name("score")
+		w.Value(f.Score)
+	}
+	w.Optional("vector", f.Vector)
+	w.Optional("severitySource", f.Source)
+	w.Optional("fixedVersion", f.FixedVersion)
+	w.Optional("summary", f.Summary)
+	w.End('}')
 }
 
 // makeInventory writes a nativeDocument, member by member.
 func makeInventory(t engine.Target, r *engine.Result, unowned *insight, x inventoryTexts) ([]byte, error) {
 	var w memberWriter
+	w.b.Grow(len(x.packages) + len(x.findings) + 8192)
 	w.member("schema", inventorySchema, true)
 	w.member("target", nameOf(t), true)
 	w.member("architecture", t.Architecture, t.Architecture != "")

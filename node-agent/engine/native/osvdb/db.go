@@ -67,6 +67,7 @@ type DB struct {
 	info  Info
 	names []string        // ecosystems, sorted
 	rules map[string]bool // those of them whose versions can be compared
+	known answers
 }
 
 // header says where the parts of the file are.

@@ -26,7 +26,7 @@ const MaxFindings = 100_000
 // Match finds the vulnerabilities of the packages of an image with the operating system. It fails when the database cannot be
 // read, when ctx ends, and beyond MaxFindings: a part of them could be the harmless part.
 func (db *DB) Match(ctx context.Context, os engine.OS, packages []engine.Package) (Matches, error) {
-	m := matcher{db: db, os: os, found: map[[2]string]*engine.Finding{}, known: map[candidate][]hit{}}
+	m := matcher{db: db, os: os, found: map[[2]string]*engine.Finding{}}
 	var result Matches
 	unassessed := map[string]struct{}{}
 	for i := range packages {
@@ -58,7 +58,6 @@ type matcher struct {
 	db     *DB
 	os     engine.OS
 	found  map[[2]string]*engine.Finding // by vulnerability and unqualified package URL
-	known  map[candidate][]hit           // binary packages of one source have one answer
 	memory memory
 	item   item
 	assessment
@@ -68,6 +67,7 @@ type matcher struct {
 type hit struct {
 	*entry
 	fixed string
+	size  int // of the entry's text
 }
 
 // match adds a package's findings and tells whether it could be assessed.
@@ -79,18 +79,18 @@ func (m *matcher) match(p *engine.Package) (assessed bool, err error) {
 		if !m.db.rules[c.ecosystem] {
 			continue
 		}
-		v, ok := parseVersion(c.version, c.ecosystem)
-		if !ok {
-			continue
-		}
-		assessed = true
-		hits, done := m.known[c]
-		if !done {
+		hits, known := m.db.known.of(c)
+		if !known {
+			v, ok := parseVersion(c.version, c.ecosystem)
+			if !ok {
+				continue
+			}
 			if hits, err = m.lookup(c, v); err != nil {
 				return false, err
 			}
-			m.known[c] = hits
+			m.db.known.remember(c, hits)
 		}
+		assessed = true
 		for i := range hits {
 			m.add(p, hits[i].entry, hits[i].fixed)
 		}
@@ -117,7 +117,7 @@ func (m *matcher) lookup(c candidate, v *version) ([]hit, error) {
 		if err != nil {
 			return nil, err
 		}
-		hits = append(hits, hit{e, strings.Clone(fixed)})
+		hits = append(hits, hit{e, strings.Clone(fixed), m.item.length})
 	}
 	return hits, l.err()
 }

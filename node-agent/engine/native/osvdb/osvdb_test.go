@@ -406,3 +406,40 @@ func TestAFileThatIsNoDatabaseIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatWasLookedUpIsNotReadAgain(t *testing.T) {
+	db := database(t, advisory("A-1").affects("PyPI", "flawed", "introduced 0", "fixed 2.0"))
+	packages := []engine.Package{pkg("PyPI", "flawed", "1.0"), pkg("PyPI", "flawed", "2.0"), pkg("PyPI", "clean", "1.0"), pkg("PyPI", "", "unknown")}
+	first, err := db.Match(t.Context(), engine.OS{}, packages)
+	if err != nil || len(first.Findings) != 1 || first.NotAssessed != 1 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := db.Match(t.Context(), engine.OS{}, packages)
+	if diff := cmp.Diff(first, again); err != nil || diff != "" {
+		t.Errorf("%v (-first +again):\n%s", err, diff)
+	}
+	if _, err := db.Match(t.Context(), engine.OS{}, []engine.Package{pkg("PyPI", "flawed", "1.1")}); err == nil {
+		t.Error("another version has the answer of the first")
+	}
+}
+
+func TestWhatIsRememberedIsBoundedByItsBytes(t *testing.T) {
+	var a answers
+	long := strings.Repeat("x", maxAnswers/8)
+	for i := range 20 {
+		c := candidate{"PyPI", long, fmt.Sprint(i)}
+		a.remember(c, []hit{{&entry{}, "", 1}})
+		if _, known := a.of(c); !known || a.size > maxAnswers || len(a.hits) > 8 {
+			t.Fatalf("after %d: %d bytes of %d answers, known: %v", i, a.size, len(a.hits), known)
+		}
+	}
+	before := len(a.hits)
+	huge := candidate{"PyPI", "huge", "1"}
+	a.remember(huge, []hit{{&entry{}, "", maxAnswers}})
+	if _, known := a.of(huge); known || len(a.hits) != before {
+		t.Error("an answer above the bound is remembered")
+	}
+}
