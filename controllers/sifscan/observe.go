@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -88,6 +89,9 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 		p.tellDeath(t, crew.died[0])
 		return ctrl.Result{RequeueAfter: look}, nil
 	case crew.working == 0 && len(crew.held) > 0:
+		if err := r.claimLost(ctx, p, crew.held[0].holdup); err != nil {
+			return ctrl.Result{}, err
+		}
 		return r.holdUp(ctx, p, crew.held[0].holdup, look)
 	}
 	message := "waiting for the Job's pod"
@@ -107,6 +111,7 @@ func (r *Reconciler) holdUp(ctx context.Context, p *pass, by holdup, look time.D
 // complete judges a run whose Job completed. Leftovers of earlier scans go first: should the
 // operator end before the status is written, this is done again.
 func (r *Reconciler) complete(ctx context.Context, p *pass, t *tally) error {
+	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("run", p.run))
 	var sweep sweep
 	missing := newMissing(resolve(&p.scan.Spec), t)
 	sum, err := r.sumUp(ctx, p, t, sweep.add, missing.add)

@@ -5,6 +5,7 @@ package sifscan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,18 +24,41 @@ const listRetry = 30 * time.Second
 // targets returns the UIDs of the claims that are scanned, once everything is there that names targets.
 func (r *Reconciler) targets(ctx context.Context, scan *v1alpha1.SIFScan) ([]types.UID, error) {
 	s := resolve(&scan.Spec)
-	var uids []types.UID
+	uids, err := r.scannedClaims(ctx, scan.Namespace, &s)
+	if err != nil || s.List == nil {
+		return uids, err
+	}
+	return uids, r.listThere(ctx, scan.Namespace, s.List.ConfigMap.Name)
+}
+
+// scannedClaims returns the UIDs of the claims that are scanned, once all are there.
+func (r *Reconciler) scannedClaims(ctx context.Context, namespace string, s *settings) (uids []types.UID, err error) {
 	for _, c := range s.claims() {
-		uid, err := r.claim(ctx, scan.Namespace, c.name, c.field)
+		uid, err := r.claim(ctx, namespace, c.name, c.field)
 		if err != nil {
 			return nil, err
 		}
 		uids = append(uids, uid)
 	}
-	if s.List == nil {
-		return uids, nil
+	return uids, nil
+}
+
+// claimLost ends the Job whose pod no node takes because a claim went away, and waits for that as before the Job was made.
+// Under the name may come another claim: the pod would read it and keep what it finds as the first one's.
+func (r *Reconciler) claimLost(ctx context.Context, p *pass, by holdup) error {
+	if by.reason != v1alpha1.ReasonUnschedulable {
+		return nil
 	}
-	return uids, r.listThere(ctx, scan.Namespace, s.List.ConfigMap.Name)
+	s := resolve(&p.scan.Spec)
+	_, err := r.scannedClaims(ctx, p.scan.Namespace, &s)
+	var lost *hold
+	if !errors.As(err, &lost) {
+		return err
+	}
+	if err := r.deleteJob(ctx, p.current); err != nil {
+		return err
+	}
+	return lost
 }
 
 // listThere holds a scan whose list is not there. Only metadata is read.

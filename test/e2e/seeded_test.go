@@ -283,11 +283,8 @@ func (f *field) doom(during, after faults.Scan, i int) error {
 			return fmt.Errorf("%s, whose claim is gone: %w", scan.Name, err)
 		}
 	}
-	// The second never began: only the first can have ended well. Where it was seen before its claim was seen to go, it has a
-	// pod, which no node takes for that.
-	waits := faults.Stalled(second, v1alpha1.ReasonVolumeNotFound) ||
-		faults.Stalled(second, v1alpha1.ReasonUnschedulable) && strings.Contains(messageOf(second), `persistentvolumeclaim "`+claimName+`"`)
-	if !waits || second.Status.Inventories > 0 {
+	// The second never began: only the first can have ended well.
+	if !faults.Stalled(second, v1alpha1.ReasonVolumeNotFound) || second.Status.Inventories > 0 {
 		return fmt.Errorf("%s began after its claim was removed: %s: %s", second.Name, conditionsOf(second), messageOf(second))
 	}
 	return nil
@@ -307,8 +304,7 @@ func clearly(scan *v1alpha1.SIFScan) error {
 		return err
 	}
 	ended := faults.Final(scan) && scan.Status.CompletionTime != nil
-	missing := faults.Stalled(scan, v1alpha1.ReasonVolumeNotFound) || faults.Stalled(scan, v1alpha1.ReasonUnschedulable)
-	if !ended && !missing {
+	if !ended && !faults.Stalled(scan, v1alpha1.ReasonVolumeNotFound) {
 		return errors.New("it gives no clear reason: " + conditionsOf(scan))
 	}
 	return nil

@@ -151,6 +151,26 @@ var _ = Describe("A SIFScan", func() {
 		theJob(scan)
 	})
 
+	It("waits anew where its claim is removed before a node took its pod, and scans the claim that comes", func() {
+		scan, job := startedScan(namespace)
+		pod, claim := startPod(job, "first"), makeClaim(namespace, "shared")
+		Eventually(get(scan)).Should(beWaiting(v1alpha1.ReasonRunning))
+		change(claim, func(c *corev1.PersistentVolumeClaim) { c.Finalizers = nil })
+		Expect(admin.Delete(ctx, claim)).To(Succeed())
+		pod.Status.Conditions = []corev1.PodCondition{{
+			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable",
+			Message: `persistentvolumeclaim "shared" not found`, LastTransitionTime: metav1.Now(),
+		}}
+		Expect(admin.Status().Update(ctx, pod)).To(Succeed())
+		Eventually(get(scan)).Should(And(beWaiting(v1alpha1.ReasonVolumeNotFound), say("PersistentVolumeClaim shared is not in Namespace "+namespace)))
+		Eventually(func() ([]batchv1.Job, error) { return jobs(namespace) }).Should(BeEmpty())
+		finishPods(namespace)
+		claim = makeClaim(namespace, "shared")
+		Expect(admin.Create(ctx, claim)).To(Succeed())
+		again := theJob(scan)
+		Expect(again.Spec.Template.Spec.InitContainers[0].Args).To(ContainElement(HavePrefix("--claim=shared=" + string(claim.UID) + "=")))
+	})
+
 	It("resumes when its Job is deleted by hand", func() {
 		scan, job := startedScan(namespace)
 		r := reporterOf(scan, job)
