@@ -32,13 +32,13 @@ func aimless(pods []*corev1.Pod, t *tally, worker int32) int {
 			n++
 		}
 	}
-	return n - int(t.blamed[worker])
+	return n - t.blamed[worker]
 }
 
 // suspect notes the deaths that images in flight may have caused.
 func (t *tally) suspect(worker int32, inFlight []v1alpha1.InFlight) {
 	for _, f := range inFlight {
-		t.blamed[worker] += max(f.Attempts, 0)
+		t.blamed[worker] += max(int(f.Attempts), 0)
 	}
 }
 

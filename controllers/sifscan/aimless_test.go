@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -36,15 +37,16 @@ func TestDeathsThatNoImageIsBlamedForAreToldAsWhatSomebodyHasToChange(t *testing
 		tally   *tally
 		stalled bool
 	}{
-		"a few deaths":                        {"dddddd", tallied(poison()), false},
-		"one more":                            {"ddddddd", tallied(poison()), true},
-		"one more, before there is a list":    {"ddddddd", newTally(), true},
-		"one of them is an image's":           {"ddddddd", tallied(poison(1)), false},
-		"all are those of five images":        {"dddddddddd", tallied(poison(2, 2, 2, 2, 2)), false},
-		"images were given up before":         {"dddddddddd", tallied(poison().entries(2, v1alpha1.EntryFailed)), false},
-		"they were read":                      {"dddddddddd", tallied(poison().entries(2, v1alpha1.EntryScanned)), true},
-		"told by two chunks they are no more": {"ddddddddddd", tallied(poison(2, 2), second), true},
-		"drained":                             {"xxxxxxxxxd", tallied(poison()), false},
+		"a few deaths":                         {"dddddd", tallied(poison()), false},
+		"one more":                             {"ddddddd", tallied(poison()), true},
+		"one more, before there is a list":     {"ddddddd", newTally(), true},
+		"one of them is an image's":            {"ddddddd", tallied(poison(1)), false},
+		"all are those of five images":         {"dddddddddd", tallied(poison(2, 2, 2, 2, 2)), false},
+		"images were given up before":          {"dddddddddd", tallied(poison().entries(2, v1alpha1.EntryFailed)), false},
+		"they were read":                       {"dddddddddd", tallied(poison().entries(2, v1alpha1.EntryScanned)), true},
+		"told by two chunks they are no more":  {"ddddddddddd", tallied(poison(2, 2), second), true},
+		"drained":                              {"xxxxxxxxxd", tallied(poison()), false},
+		"images have as many as a field holds": {"ddddddd", tallied(poison(math.MaxInt32, math.MaxInt32)), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pods := podsLike(makeScan().job(), strings.ReplaceAll(tc.pods, "x", "d"))

@@ -96,10 +96,14 @@ func (in JobInputs) nodeJob(w nodeWork) *batchv1.Job {
 	return job
 }
 
+// longestTimeout counts of an image in a pod's deadline: with more, maxKeys of them would be longer than the 2^31-1 seconds
+// that the API server takes for it.
+const longestTimeout = 90 * 24 * time.Hour
+
 // nodePodDeadline is the longest that a pod may take on its node.
 func (in JobInputs) nodePodDeadline(w nodeWork) time.Duration {
 	s := resolve(&in.Scan.Spec)
-	return listDeadline + time.Duration(len(w.keys))*s.Timeout
+	return listDeadline + time.Duration(len(w.keys))*min(s.Timeout, longestTimeout)
 }
 
 // nodeJobDeadline is the longest that a Job may take, its pod's waiting included. A Job that reaches it loses its pod, and what that has to

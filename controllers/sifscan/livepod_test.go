@@ -4,6 +4,7 @@
 package sifscan
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -142,6 +143,20 @@ func TestNodeJobNamesTellWorkApartAndLeaveRoom(t *testing.T) {
 		seen[name] = what
 		if len(name) > 57 || len(validation.IsDNS1123Label(name)) > 0 {
 			t.Errorf("%s: %s (%d characters) is no name that pods can be called after", what, name, len(name))
+		}
+	}
+}
+
+func TestNoTimeoutIsLongerThanTheAPIServerTakesOfAPod(t *testing.T) {
+	for _, timeout := range []time.Duration{10_000 * time.Hour, math.MaxInt64} {
+		in := JobInputs{Scan: makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).with(func(s *v1alpha1.SIFScan) {
+			s.Spec.Scanner.Timeout = &metav1.Duration{Duration: timeout}
+		}).obj(), Config: nodeConfig()}
+		job := in.nodeJob(nodeWork{name: "x", node: "n1", keys: make([]string, maxKeys)})
+		for _, seconds := range []*int64{job.Spec.Template.Spec.ActiveDeadlineSeconds, job.Spec.ActiveDeadlineSeconds} {
+			if *seconds < 1 || *seconds > math.MaxInt32 {
+				t.Errorf("%d images of %v each: %d s", maxKeys, timeout, *seconds)
+			}
 		}
 	}
 }

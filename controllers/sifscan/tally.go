@@ -32,7 +32,7 @@ type tally struct {
 	entries map[int32]int64
 	totals  map[int32]int64
 	// blamed are the deaths of each worker's pods that images may have caused.
-	blamed map[int32]int32
+	blamed map[int32]int
 	// reports of the images that were read or are unchanged.
 	reports map[string]struct{}
 	// failures are the reports of the other images.
@@ -49,7 +49,7 @@ type tally struct {
 }
 
 func newTally() *tally {
-	return &tally{workers: 1, entries: map[int32]int64{}, totals: map[int32]int64{}, blamed: map[int32]int32{}, reports: map[string]struct{}{}, failures: map[string]struct{}{}}
+	return &tally{workers: 1, entries: map[int32]int64{}, totals: map[int32]int64{}, blamed: map[int32]int{}, reports: map[string]struct{}{}, failures: map[string]struct{}{}}
 }
 
 // tally reads the inventories of a run from the API, not from a cache: they grow with the
