@@ -87,7 +87,7 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 		return r.holdUp(ctx, p, kept, look)
 	case crew.working == 0 && len(crew.died) > 0:
 		p.tellDeath(t, crew.died[0])
-		return ctrl.Result{RequeueAfter: look}, nil
+		return ctrl.Result{RequeueAfter: look}, r.makeRoom(ctx, p)
 	case crew.working == 0 && len(crew.held) > 0:
 		if err := r.claimLost(ctx, p, crew.held[0].holdup); err != nil {
 			return ctrl.Result{}, err

@@ -189,6 +189,26 @@ var _ = Describe("Slots", Serial, func() {
 		succeedWithFailure(refused, again)
 	})
 
+	It("are given up by a scan whose pods die for no image's reason, and it queues again", func() {
+		replaceOperator(nil, oneSlot)
+		dying := create(a, "dying")
+		job := theJob(dying)
+		other := create(b, "other")
+		Eventually(get(other)).Should(queued)
+		const tolerated = 6
+		for i := range tolerated {
+			endPod(startPod(job, fmt.Sprint(i)), 137, "OOMKilled", "")
+		}
+		Eventually(get(dying)).Should(beWaiting(v1alpha1.ReasonOOMKilled))
+		Consistently(atWork(dying, other)).Should(ConsistOf(a + "/dying"))
+		endPod(startPod(job, "last"), 137, "OOMKilled", "")
+		otherJob := theJob(other)
+		finishPods(a)
+		Eventually(get(dying)).Should(queued)
+		succeedWithFailure(other, otherJob)
+		Expect(theJob(dying).UID).NotTo(Equal(job.UID))
+	})
+
 	It("are not taken by what waits in Kueue, whose decisions are left alone", func() {
 		replaceOperator(nil, oneSlot)
 		kueue := makeScan(a, "kueue")
