@@ -85,13 +85,27 @@ func (r *Reader) String() (s string, err error) {
 }
 
 // Skip reads any value and returns its text.
-func (r *Reader) Skip() (string, error) { return r.Text(r.decoder.SkipValue) }
+func (r *Reader) Skip() (string, error) {
+	return r.Text(func() error {
+		_, err := r.decoder.ReadValue() // SkipValue goes token by token
+		return err
+	})
+}
 
 // Text returns the text of the value that a function reads.
 func (r *Reader) Text(read func() error) (string, error) {
 	from := r.decoder.InputOffset()
 	err := read()
-	return strings.TrimLeft(r.text[from:r.decoder.InputOffset()], ",: \t\r\n"), err
+	text := r.text[from:r.decoder.InputOffset()]
+	for len(text) > 0 && before(text[0]) {
+		text = text[1:]
+	}
+	return text, err
+}
+
+// before says whether a byte may stand before a value.
+func before(c byte) bool {
+	return c == ' ' || c == '\n' || c == ',' || c == ':' || c == '\t' || c == '\r'
 }
 
 // End says whether nothing follows.

@@ -22,11 +22,11 @@ type known struct {
 // readInventory reads an inventory as makeInventory wrote it. Findings are passed over: they are what another database said.
 // It was made of a hostile image and has lain where others may write: lists are taken item by item, so that memory is bounded
 // by what an inventory can hold and not by what its bytes can claim, and nothing is accepted that no scan would have written.
-func readInventory(text []byte) (*known, error) {
+func readInventory(text []byte, seen *packageTexts) (*known, error) {
 	if len(text) > engine.MaxInventory {
 		return nil, fmt.Errorf("%d bytes are more than %d", len(text), engine.MaxInventory)
 	}
-	r := inventoryReader{json: strictjson.New(text)}
+	r := inventoryReader{json: strictjson.New(text), size: len(text), seen: seen}
 	err := r.object(r.field)
 	if err == nil {
 		err = r.json.End()
@@ -43,8 +43,10 @@ func readInventory(text []byte) (*known, error) {
 type inventoryReader struct {
 	json *strictjson.Reader
 	known
+	size int // of the text
+	seen *packageTexts
 	kept engine.Kept
-	last *engine.Package
+	last engine.Package
 }
 
 // field reads the value of one member of the document.
@@ -64,7 +66,9 @@ func (r *inventoryReader) field(name string) (err error) {
 	case "os":
 		return r.decode(&d.OS)
 	case "packages":
-		r.packages, err = r.json.Text(func() error { return list(r, &d.Packages, maxPackages, r.readPackage, r.pkg) })
+		const least = 256 // bytes that hardly a package takes fewer of
+		d.Packages = make([]engine.Package, 0, min(r.size/least, maxPackages))
+		r.packages, err = r.json.Text(func() error { return list(r, &d.Packages, maxPackages, r.readPackage, r.inOrder) })
 		return err
 	case "database":
 		r.database, err = r.json.Skip()
@@ -112,8 +116,30 @@ func (r *inventoryReader) unowned(name string) error {
 	return fmt.Errorf("unownedFiles has a member %.40q", name)
 }
 
-// readPackage reads a package. It is written out because packages are nearly all of an inventory.
+// readPackage reads a package, or takes it as it was read of another image.
 func (r *inventoryReader) readPackage(p *engine.Package) error {
+	text, err := r.json.Skip()
+	if err != nil {
+		return err
+	}
+	if at, seen := r.seen.of(text); seen {
+		*p = *at
+		return nil
+	}
+	text = strings.Clone(text) // it outlives the inventory
+	one := inventoryReader{json: strictjson.New([]byte(text))}
+	if err := one.packageFields(p); err != nil {
+		return err
+	}
+	if err := one.pkg(p); err != nil {
+		return err
+	}
+	r.seen.remember(text, p)
+	return nil
+}
+
+// packageFields is written out because packages are nearly all of an inventory.
+func (r *inventoryReader) packageFields(p *engine.Package) error {
 	return r.json.Object(func(name string) (err error) {
 		switch name {
 		case "name":
@@ -152,15 +178,17 @@ func (r *inventoryReader) text(s *string) (err error) {
 	return err
 }
 
-// pkg checks a package. They come in the order of convert, each package URL once.
-func (r *inventoryReader) pkg(p *engine.Package) error {
-	if last := r.last; last != nil && comparePackages(*last, *p) >= 0 {
+// inOrder checks where a package stands. They come in the order of convert, each package URL once.
+func (r *inventoryReader) inOrder(p *engine.Package) error {
+	if r.last.PURL != "" && comparePackages(r.last, *p) >= 0 {
 		return errors.New("its packages are not in order")
 	}
-	r.last = &engine.Package{Type: p.Type, Name: p.Name, Version: p.Version, PURL: p.PURL}
-	if err := r.kept.Package(*p); err != nil {
-		return err
-	}
+	r.last = *p
+	return r.kept.Package(*p)
+}
+
+// pkg checks a package.
+func (r *inventoryReader) pkg(p *engine.Package) error {
 	for _, texts := range [][]string{p.Licenses, p.Locations, p.FoundBy} {
 		if err := sound(true, texts...); err != nil {
 			return err
@@ -207,26 +235,24 @@ func items[T any](r *inventoryReader, into *[]T, most int, check func(*T) error)
 	return list(r, into, most, func(item *T) error { return r.decode(item) }, check)
 }
 
-// list reads a list of at most so many items.
+// list reads a list of at most so many items, into the room that there is already.
 func list[T any](r *inventoryReader, into *[]T, most int, read, check func(*T) error) error {
-	var all []T
+	all := (*into)[:0]
 	present, err := r.json.List(func() error {
 		if len(all) == most {
 			return fmt.Errorf("%w: one of its lists has more than the %d items of the longest", errUnsound, most)
 		}
-		var item T
-		if err := read(&item); err != nil {
+		all = append(all, *new(T))
+		item := &all[len(all)-1]
+		if err := read(item); err != nil || check == nil {
 			return err
 		}
-		if check != nil {
-			if err := check(&item); err != nil {
-				return err
-			}
-		}
-		all = append(all, item)
-		return nil
+		return check(item)
 	})
-	if present && all == nil {
+	switch {
+	case !present:
+		all = nil
+	case all == nil:
 		all = []T{}
 	}
 	*into = all

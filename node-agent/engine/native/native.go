@@ -30,6 +30,7 @@ type Engine struct {
 	rules      []rule
 	repository []rule    // for source code
 	db         *osvdb.DB // nil: nothing is matched
+	seen       *packageTexts
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -47,12 +48,12 @@ func New() (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up the native engine: %w", err)
 	}
-	return &Engine{rules: rules, repository: repository}, nil
+	return &Engine{rules: rules, repository: repository, seen: &packageTexts{}}, nil
 }
 
 // WithDatabase returns the engine matching packages with the database, which stays the caller's to close.
 func (e *Engine) WithDatabase(db *osvdb.DB) *Engine {
-	return &Engine{rules: e.rules, repository: e.repository, db: db}
+	return &Engine{rules: e.rules, repository: e.repository, db: db, seen: e.seen}
 }
 
 // Name returns "native".

@@ -16,7 +16,7 @@ var _ engine.Rematcher = (*Engine)(nil)
 
 // Rematch implements engine.Rematcher.
 func (e *Engine) Rematch(ctx context.Context, t engine.Target, inventory []byte) (*engine.Result, error) {
-	known, err := readInventory(inventory)
+	known, err := readInventory(inventory, e.seen)
 	if err != nil {
 		return nil, fmt.Errorf("read the inventory: %w", err)
 	}

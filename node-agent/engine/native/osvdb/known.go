@@ -15,7 +15,7 @@ type answers struct {
 
 // maxAnswers bounds what is remembered, in bytes; what is beyond begins anew. 20,000 packages without an advisory are 4 MiB, a kernel's
 // 4,000 advisories 6 MiB.
-const maxAnswers = 16 << 20
+const maxAnswers = 8 << 20
 
 // of returns what was remembered.
 func (a *answers) of(c candidate) (hits []hit, known bool) {
