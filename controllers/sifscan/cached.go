@@ -5,6 +5,9 @@ package sifscan
 
 import (
 	"context"
+	"hash/fnv"
+	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,20 +22,88 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
+// Indices of the caches. Each is of buckets: an entry for each SIFScan took 0.6 KiB of every object, and marking them a tenth of
+// the time that collecting garbage takes while thousands are at work.
+const (
+	indexUID   = "uid"   // of what carries a SIFScan's UID, and of SIFScans by their own
+	indexName  = "name"  // of ScanInventories, by the name of the SIFScan that they carry
+	indexClaim = "claim" // of SIFScans, by the claims that they may wait for
+	indexNode  = "spec.nodeName"
+)
+
+// buckets a namespace has in an index. With thousands of SIFScans each holds a few dozen.
+const buckets = 64
+
+// bucketOf is the part of an index in which a text is found.
+func bucketOf(text string) string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(text)) // it returns no error
+	return strconv.Itoa(int(hash.Sum32() % buckets))
+}
+
 // ofScan selects what carries a SIFScan's UID. A label selector alone would look at every object of the namespace.
 func ofScan(namespace string, uid types.UID) []client.ListOption {
 	return []client.ListOption{
 		client.InNamespace(namespace),
-		client.MatchingFields{indexBucket: bucketOf(string(uid))}, client.MatchingLabels{v1alpha1.LabelScanUID: string(uid)},
+		client.MatchingFields{indexUID: bucketOf(string(uid))}, client.MatchingLabels{v1alpha1.LabelScanUID: string(uid)},
 	}
 }
 
-// bucketOf is the part of a SIFScan's UID by which caches find what belongs to it, one of sixteen in each
-// namespace: an index with an entry for each UID took 0.6 KiB for every object.
-func bucketOf(uid string) string { return uid[:min(1, len(uid))] }
-
-func bucket(o client.Object) []string {
+// byScanUID is the index of what carries a SIFScan's UID.
+func byScanUID(o client.Object) []string {
 	return []string{bucketOf(o.GetLabels()[v1alpha1.LabelScanUID])}
+}
+
+// byScanName is the index of what carries a SIFScan's name.
+func byScanName(o client.Object) []string {
+	return []string{bucketOf(o.GetLabels()[v1alpha1.LabelScan])}
+}
+
+// settled reports whether the run that a SIFScan asks for is over: what changes around it is no news then.
+func settled(scan *v1alpha1.SIFScan) bool {
+	return scan.Status.CompletionTime != nil && scan.Status.ObservedGeneration == scan.Generation &&
+		scan.Status.LastHandledRescanAt == scan.Annotations[v1alpha1.AnnotationRescanAt]
+}
+
+// hasWork reports whether what carries a SIFScan's UID is news to it. What is left of node scans is looked for when they are over, too
+// (sweeper).
+func hasWork(scan *v1alpha1.SIFScan) bool { return !settled(scan) || scan.Spec.Target.Running != nil }
+
+// byUID is the index of SIFScans that have work, by their UID.
+func byUID(o client.Object) []string {
+	scan := o.(*v1alpha1.SIFScan)
+	if !hasWork(scan) {
+		return nil
+	}
+	return []string{bucketOf(string(scan.UID))}
+}
+
+// byClaim is the index of SIFScans by the claims that they may wait for.
+func byClaim(o client.Object) []string {
+	names := claimsOf(o.(*v1alpha1.SIFScan))
+	for i, name := range names {
+		names[i] = bucketOf(name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// claimsOf are the claims that a SIFScan may wait for.
+func claimsOf(scan *v1alpha1.SIFScan) (claims []string) {
+	if settled(scan) {
+		return nil
+	}
+	s := resolve(&scan.Spec)
+	for _, c := range s.claims() {
+		claims = append(claims, c.name)
+	}
+	if s.Database != nil {
+		claims = append(claims, s.Database.ClaimName)
+	}
+	if s.ReportVolume != nil {
+		claims = append(claims, s.ReportVolume.ClaimName)
+	}
+	return claims
 }
 
 // keepReadiness strips a Node, whose list of images alone may have 20 KiB, down to whether it can run pods, and

@@ -38,7 +38,7 @@ type sweeper struct{ *Reconciler }
 // is known by nothing else.
 func (r *Reconciler) setupSweeper(mgr ctrl.Manager) error {
 	s := sweeper{r}
-	byUID := func(_ context.Context, o client.Object) []reconcile.Request {
+	itself := func(_ context.Context, o client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: string(o.GetUID())}}}
 	}
 	byLabel := func(_ context.Context, o client.Object) []reconcile.Request {
@@ -49,7 +49,7 @@ func (r *Reconciler) setupSweeper(mgr ctrl.Manager) error {
 	}
 	changed := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	err := ctrl.NewControllerManagedBy(mgr).Named("node-scan-sweeper").
-		Watches(&v1alpha1.SIFScan{}, handler.EnqueueRequestsFromMapFunc(byUID), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.SIFScan{}, handler.EnqueueRequestsFromMapFunc(itself), builder.WithPredicates(changed)).
 		Watches(&batchv1.Job{}, handler.EnqueueRequestsFromMapFunc(byLabel), builder.WithPredicates(onlyCreated())).
 		Complete(reconcile.Func(s.sweepOne))
 	if err != nil {
@@ -76,8 +76,7 @@ func (r *Reconciler) scanOfNodeJob(ctx context.Context, o client.Object) []recon
 	if r.Config.NodeScans == nil || o.GetNamespace() != r.Config.NodeScans.Namespace {
 		return nil
 	}
-	key := scanLabels(o)
-	return r.requests(ctx, client.InNamespace(key.Namespace), client.MatchingFields{indexUID: key.Name})
+	return r.scanWith(ctx, scanLabels(o))
 }
 
 // run sweeps at the start, and from time to time.
@@ -183,21 +182,25 @@ func (s sweeper) wanted(ctx context.Context, runs wantedRuns, o client.Object) (
 // server: deleting the work of a SIFScan that exists would start it again.
 func (s sweeper) byUID(ctx context.Context, key types.NamespacedName) (*v1alpha1.SIFScan, error) {
 	cached := &v1alpha1.SIFScanList{}
-	err := s.Client.List(ctx, cached, client.InNamespace(key.Namespace), client.MatchingFields{indexUID: key.Name})
+	err := s.Client.List(ctx, cached, client.InNamespace(key.Namespace), client.MatchingFields{indexUID: bucketOf(key.Name)})
 	if err != nil {
 		return nil, fmt.Errorf("find SIFScan %s: %w", key, err)
 	}
-	if len(cached.Items) > 0 {
-		return &cached.Items[0], nil
+	if scan := withUID(cached, key.Name); scan != nil {
+		return scan, nil
 	}
 	live := &v1alpha1.SIFScanList{}
 	if err := s.Live.List(ctx, live, client.InNamespace(key.Namespace)); err != nil {
 		return nil, fmt.Errorf("list SIFScans: %w", err)
 	}
-	for i := range live.Items {
-		if string(live.Items[i].UID) == key.Name {
-			return &live.Items[i], nil
-		}
+	return withUID(live, key.Name), nil
+}
+
+// withUID is the SIFScan of the list that has the UID, nil where there is none.
+func withUID(list *v1alpha1.SIFScanList, uid string) *v1alpha1.SIFScan {
+	i := slices.IndexFunc(list.Items, func(scan v1alpha1.SIFScan) bool { return string(scan.UID) == uid })
+	if i < 0 {
+		return nil
 	}
-	return nil, nil
+	return &list.Items[i]
 }

@@ -43,7 +43,7 @@ func sweptServer(t *testing.T) *fake.ClientBuilder {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	return fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.SIFScan{}, indexUID, uidOf)
+	return fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.SIFScan{}, indexUID, byUID)
 }
 
 func TestWhatNobodyWantsOnNodesIsRemovedAtTheStartAndEveryTenMinutes(t *testing.T) {

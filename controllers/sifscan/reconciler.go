@@ -21,7 +21,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/controllers/nodepolicy"
@@ -99,7 +98,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, r.releaseDeleted(ctx, req.NamespacedName)
 	}
 	p := &pass{scan: scan, run: RunID(scan), now: r.Clock.Now(), before: *scan.Status.DeepCopy(), pendingDeadline: r.Config.pendingDeadline()}
-	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("run", p.run))
 
 	result, err := r.reconcile(ctx, p)
 	var h *hold

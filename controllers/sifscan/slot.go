@@ -12,7 +12,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -81,12 +80,12 @@ func (r *Reconciler) countLive(ctx context.Context) error {
 
 // countJob counts the scan of a Job that is at work.
 func (r *Reconciler) countJob(ctx context.Context, job *batchv1.Job) error {
-	owner := metav1.GetControllerOf(job)
-	if owner == nil || owner.Kind != "SIFScan" || !atWork(job) {
+	key := controllerOf(job)
+	if key.Name == "" || !atWork(job) {
 		return nil
 	}
 	scan := &v1alpha1.SIFScan{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: job.Namespace, Name: owner.Name}, scan)
+	err := r.Live.Get(ctx, key, scan)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil // the garbage collector ends its Job

@@ -163,8 +163,9 @@ func madeForNamesake(owners []metav1.OwnerReference, scan *v1alpha1.SIFScan) boo
 // under the names that this run will use.
 func (r *Reconciler) awaitCollector(ctx context.Context, p *pass) error {
 	inventories := inventoryMetadataList()
-	err := r.Client.List(ctx, inventories, client.InNamespace(p.scan.Namespace), client.MatchingLabels{
-		v1alpha1.LabelScan: v1alpha1.LabelValue(p.scan.Name), v1alpha1.LabelRun: p.run})
+	name := v1alpha1.LabelValue(p.scan.Name)
+	err := r.Client.List(ctx, inventories, client.InNamespace(p.scan.Namespace), client.MatchingFields{indexName: bucketOf(name)},
+		client.MatchingLabels{v1alpha1.LabelScan: name, v1alpha1.LabelRun: p.run})
 	if err != nil {
 		return fmt.Errorf("list ScanInventories: %w", err)
 	}

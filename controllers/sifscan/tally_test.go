@@ -129,7 +129,7 @@ func TestTheAPIServerIsAskedForInventoriesOnceThereAreAnyOrTheRunIsOver(t *testi
 		{"one that is over", nil, over, 1},
 		{"one past its deadline", nil, overdue, 1},
 	} {
-		cache := fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.ScanInventory{}, indexBucket, bucket)
+		cache := fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.ScanInventory{}, indexUID, byScanUID)
 		if tc.cached != nil {
 			cache.WithObjects(tc.cached)
 		}

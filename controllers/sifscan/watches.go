@@ -29,18 +29,6 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
 
-// Indices of the SIFScan cache.
-const (
-	indexUID   = "metadata.uid"
-	indexClaim = "claims"
-)
-
-// Indices of the caches of Jobs, pods and ScanInventories.
-const (
-	indexBucket = "bucket"
-	indexNode   = "spec.nodeName"
-)
-
 // inventoryInterval is the least time between two looks at a run because its inventories moved: each
 // of up to 64 workers writes every ten seconds. A look reads all of them, and writes the status.
 const inventoryInterval = 10 * time.Second
@@ -85,12 +73,13 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		field string
 		value client.IndexerFunc
 	}{
-		{&v1alpha1.SIFScan{}, indexUID, uidOf},
-		{&v1alpha1.SIFScan{}, indexClaim, claimsOf},
-		{&batchv1.Job{}, indexBucket, bucket},
-		{&corev1.Pod{}, indexBucket, bucket},
+		{&v1alpha1.SIFScan{}, indexUID, byUID},
+		{&v1alpha1.SIFScan{}, indexClaim, byClaim},
+		{&batchv1.Job{}, indexUID, byScanUID},
+		{&corev1.Pod{}, indexUID, byScanUID},
 		{&corev1.Pod{}, indexNode, func(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }},
-		{inventory, indexBucket, bucket},
+		{inventory, indexUID, byScanUID},
+		{inventory, indexName, byScanName},
 	} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, index.of, index.field, index.value); err != nil {
 			return err
@@ -104,7 +93,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	changed := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, completionChanged())
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.SIFScan{}, builder.WithPredicates(changed)).
-		Owns(&batchv1.Job{}).
+		Watches(&batchv1.Job{}, handler.EnqueueRequestsFromMapFunc(scanOfJob)).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.scanOf)).
 		Watches(&batchv1.Job{}, later(nodeJobInterval, r.scanOfNodeJob)).
 		WatchesMetadata(&v1alpha1.ScanInventory{}, later(inventoryInterval, r.scanOf)).
@@ -132,73 +121,59 @@ func completionChanged() predicate.Predicate {
 
 // scanOf finds the SIFScan, not settled yet, whose UID an object carries. Names would do only up to 63 characters.
 func (r *Reconciler) scanOf(ctx context.Context, o client.Object) []reconcile.Request {
-	uid := o.GetLabels()[v1alpha1.LabelScanUID]
-	if uid == "" {
+	return r.scanWith(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetLabels()[v1alpha1.LabelScanUID]})
+}
+
+// scanWith finds the SIFScan that has work, by its namespace and UID.
+func (r *Reconciler) scanWith(ctx context.Context, key types.NamespacedName) []reconcile.Request {
+	if key.Name == "" {
 		return nil
 	}
-	return r.requests(ctx, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexUID: uid})
+	return r.requests(ctx, func(scan *v1alpha1.SIFScan) bool { return string(scan.UID) == key.Name },
+		client.InNamespace(key.Namespace), client.MatchingFields{indexUID: bucketOf(key.Name)})
 }
 
 func (r *Reconciler) scansOfClaim(ctx context.Context, o client.Object) []reconcile.Request {
-	return r.requests(ctx, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexClaim: o.GetName()})
-}
-
-// settled reports whether the run that a SIFScan asks for is over: what changes around it is no news then. Thousands of SIFScans
-// are, and an entry in an index takes 1 KiB of each.
-func settled(scan *v1alpha1.SIFScan) bool {
-	return scan.Status.CompletionTime != nil && scan.Status.ObservedGeneration == scan.Generation &&
-		scan.Status.LastHandledRescanAt == scan.Annotations[v1alpha1.AnnotationRescanAt]
-}
-
-// uidOf is the UID by which a SIFScan is found. What is left of node scans is looked for when they are over, too (sweeper).
-func uidOf(o client.Object) []string {
-	scan := o.(*v1alpha1.SIFScan)
-	if settled(scan) && scan.Spec.Target.Running == nil {
-		return nil
-	}
-	return []string{string(scan.UID)}
-}
-
-// claimsOf are the claims that a SIFScan may wait for.
-func claimsOf(o client.Object) []string {
-	scan := o.(*v1alpha1.SIFScan)
-	if settled(scan) {
-		return nil
-	}
-	s := resolve(&scan.Spec)
-	var claims []string
-	add := func(name string) {
-		if !slices.Contains(claims, name) {
-			claims = append(claims, name)
-		}
-	}
-	for _, c := range s.claims() {
-		add(c.name)
-	}
-	if s.Database != nil {
-		add(s.Database.ClaimName)
-	}
-	if s.ReportVolume != nil {
-		add(s.ReportVolume.ClaimName)
-	}
-	return claims
+	return r.requests(ctx, func(scan *v1alpha1.SIFScan) bool { return slices.Contains(claimsOf(scan), o.GetName()) },
+		client.InNamespace(o.GetNamespace()), client.MatchingFields{indexClaim: bucketOf(o.GetName())})
 }
 
 func (r *Reconciler) scansOfNamespace(ctx context.Context, o client.Object) []reconcile.Request {
-	return r.requests(ctx, client.InNamespace(o.GetName()))
+	return r.requests(ctx, func(*v1alpha1.SIFScan) bool { return true }, client.InNamespace(o.GetName()))
 }
 
-func (r *Reconciler) requests(ctx context.Context, opts ...client.ListOption) []reconcile.Request {
+// requests are to look at those of the listed SIFScans that are meant.
+func (r *Reconciler) requests(ctx context.Context, meant func(*v1alpha1.SIFScan) bool, of ...client.ListOption) (requests []reconcile.Request) {
 	scans := &v1alpha1.SIFScanList{}
-	if err := r.Client.List(ctx, scans, opts...); err != nil {
+	if err := r.Client.List(ctx, scans, append(of, client.UnsafeDisableDeepCopy)...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "find the SIFScans that an event is about")
 		return nil
 	}
-	requests := make([]reconcile.Request, len(scans.Items))
 	for i := range scans.Items {
-		requests[i].NamespacedName = types.NamespacedName{Namespace: scans.Items[i].Namespace, Name: scans.Items[i].Name}
+		if scan := &scans.Items[i]; meant(scan) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(scan)})
+		}
 	}
 	return requests
+}
+
+// scanOfJob is the SIFScan that controls a Job. The handler that Owns registers asks the REST mapper at every event, which was
+// a twentieth of what a SIFScan allocates.
+func scanOfJob(_ context.Context, job client.Object) []reconcile.Request {
+	scan := controllerOf(job)
+	if scan.Name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: scan}}
+}
+
+// controllerOf is the SIFScan that controls a Job; without a name where none does.
+func controllerOf(job client.Object) types.NamespacedName {
+	owner := metav1.GetControllerOfNoCopy(job)
+	if owner == nil || owner.APIVersion != v1alpha1.GroupVersion.String() || owner.Kind != "SIFScan" {
+		return types.NamespacedName{}
+	}
+	return types.NamespacedName{Namespace: job.GetNamespace(), Name: owner.Name}
 }
 
 // later brings SIFScans back after a while. The queue keeps one entry for each, so that any

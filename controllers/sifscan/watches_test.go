@@ -4,12 +4,20 @@
 package sifscan
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -79,11 +87,69 @@ func TestAScanIsFoundByItsUIDAndItsClaimsUntilItsRunIsOver(t *testing.T) {
 		}, true, false},
 	} {
 		scan := makeScan().with(over).with(tc.change).obj()
-		if got := uidOf(scan); (len(got) == 1) != tc.uid {
+		if got := byUID(scan); (len(got) == 1) != tc.uid {
 			t.Errorf("%s: found by UIDs %v", tc.name, got)
 		}
-		if got := claimsOf(scan); (len(got) == 1) != tc.claims {
+		if got := byClaim(scan); (len(got) == 1) != tc.claims {
 			t.Errorf("%s: found by claims %v", tc.name, got)
+		}
+	}
+}
+
+func TestAnEventBringsItsOwnScanAndNoneThatIsFoundWithIt(t *testing.T) {
+	var uids, claims []string // of one bucket each
+	for i := 0; len(uids) < 2 || len(claims) < 2; i++ {
+		if uid := fmt.Sprintf("uid-%d", i); len(uids) < 2 && bucketOf(uid) == bucketOf("uid") {
+			uids = append(uids, uid)
+		}
+		if claim := fmt.Sprintf("claim-%d", i); len(claims) < 2 && bucketOf(claim) == bucketOf("claim") {
+			claims = append(claims, claim)
+		}
+	}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	server := fake.NewClientBuilder().WithScheme(scheme).
+		WithIndex(&v1alpha1.SIFScan{}, indexUID, byUID).WithIndex(&v1alpha1.SIFScan{}, indexClaim, byClaim)
+	for i, uid := range uids {
+		server.WithObjects(makeScan().with(func(s *v1alpha1.SIFScan) {
+			s.Name, s.UID, s.Spec.Target.Volume.ClaimName = claims[i], types.UID(uid), claims[i]
+		}).obj())
+	}
+	r := &Reconciler{Client: server.Build()}
+	namespace := makeScan().obj().Namespace
+	for i, uid := range uids {
+		want := []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: claims[i]}}}
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Labels: map[string]string{v1alpha1.LabelScanUID: uid}}}
+		if got := r.scanOf(t.Context(), pod); !slices.Equal(got, want) {
+			t.Errorf("a pod of %s brings %v, want %v", uid, got, want)
+		}
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: claims[i]}}
+		if got := r.scansOfClaim(t.Context(), claim); !slices.Equal(got, want) {
+			t.Errorf("claim %s brings %v, want %v", claims[i], got, want)
+		}
+	}
+}
+
+func TestAJobBringsTheScanThatControlsIt(t *testing.T) {
+	scan := makeScan().obj()
+	owned := func(change func(*metav1.OwnerReference)) *batchv1.Job {
+		owner := metav1.NewControllerRef(scan, v1alpha1.GroupVersion.WithKind("SIFScan"))
+		change(owner)
+		return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: scan.Namespace, OwnerReferences: []metav1.OwnerReference{*owner}}}
+	}
+	for name, tc := range map[string]struct {
+		change func(*metav1.OwnerReference)
+		want   int
+	}{
+		"its controller":       {func(*metav1.OwnerReference) {}, 1},
+		"an owner only":        {func(o *metav1.OwnerReference) { o.Controller = nil }, 0},
+		"another kind":         {func(o *metav1.OwnerReference) { o.Kind = "ScanSchedule" }, 0},
+		"a SIFScan of another": {func(o *metav1.OwnerReference) { o.APIVersion = "example.com/v1" }, 0},
+	} {
+		if got := scanOfJob(t.Context(), owned(tc.change)); len(got) != tc.want {
+			t.Errorf("%s: brings %v", name, got)
 		}
 	}
 }
