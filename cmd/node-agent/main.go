@@ -31,6 +31,9 @@ const (
 	exitUsage  = 2
 	// exitDenied: every target was scanned, and a policy denies one.
 	exitDenied = 3
+	// exitCrash is the reporter's, for a scanner that crashed: that ends with exitUsage, as Go's runtime does. It is what a program
+	// has that dies of SIGABRT. The operator counts such a pod as one that died, where a usage error ends the run.
+	exitCrash = exitSignal + int(syscall.SIGABRT)
 	// exitSignal is added to the number of the signal that ended the agent.
 	exitSignal = 128
 )
@@ -116,6 +119,9 @@ var errTargetFailed = errors.New("a target failed")
 // errDenied: a policy denies a target, which was reported.
 var errDenied = errors.New("a policy denies a target")
 
+// errScannerCrashed: the scanner of the reporter's pod did.
+var errScannerCrashed = errors.New("the scanner crashed")
+
 // usageError is an error in how the agent was called.
 type usageError struct{ error }
 
@@ -145,6 +151,8 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, errScannerCrashed):
+		return exitCrash
 	case errors.As(context.Cause(ctx), &sig):
 		return exitSignal + int(sig.Signal.(syscall.Signal))
 	case errors.Is(err, errDenied):

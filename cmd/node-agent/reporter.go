@@ -22,6 +22,7 @@ import (
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/native"
+	"github.com/sifscan/sifscan-operator/node-agent/handover"
 	"github.com/sifscan/sifscan-operator/node-agent/reporter"
 )
 
@@ -69,7 +70,11 @@ func reporterCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return reporter.Run(c.Context(), api, results, state, o, newLog(c.ErrOrStderr()))
+			err = reporter.Run(c.Context(), api, results, state, o, newLog(c.ErrOrStderr()))
+			if handover.Crashed(results) {
+				err = errors.Join(errScannerCrashed, err)
+			}
+			return err
 		}),
 	}
 	flags := c.Flags()

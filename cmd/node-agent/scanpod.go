@@ -99,6 +99,9 @@ func (f *scanFlags) scanPod(ctx context.Context, scanner *scan.Scanner, operands
 
 func (f *scanFlags) handOver(ctx context.Context, scanner *scan.Scanner, operands []string) (scan.Verdict, error) {
 	p := &f.pod
+	if err := handover.TellCrashes(p.resultsDir); err != nil {
+		return scan.Verdict{}, err
+	}
 	roots, err := p.open(ctx)
 	defer func() {
 		for _, root := range roots {

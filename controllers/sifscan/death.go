@@ -89,6 +89,9 @@ func containerDeath(pod *corev1.Pod, end *corev1.ContainerStateTerminated) cause
 	// The runtime says so, too, of a container that lost a child only and ended as it chose to, later.
 	case end.Reason == reasonOOMKilled && (end.ExitCode == exitKilled || verdictOf(pod).reason == ""):
 		return cause{v1alpha1.ReasonOOMKilled, outOfMemory(pod)}
+	case end.ExitCode == exitUsage && crashed(pod):
+		return cause{v1alpha1.ReasonEngineFailed, fmt.Sprintf("the scanner crashed, which is a defect of it: kubectl -n %s logs %s -c %s says where",
+			pod.Namespace, pod.Name, scannerContainer)}
 	case end.ExitCode == exitUsage && verdictOf(pod).reason != "":
 		return cause(verdictOf(pod))
 	case end.ExitCode == exitUsage:
@@ -111,6 +114,13 @@ func containerDeath(pod *corev1.Pod, end *corev1.ContainerStateTerminated) cause
 	}
 	return cause{v1alpha1.ReasonEngineFailed, fmt.Sprintf("the scanner ended with exit code %d (%s): %s",
 		end.ExitCode, printable(end.Reason, maxWord), printable(end.Message, maxDetail))}
+}
+
+// crashed reports whether the reporter says of its pod that the scanner crashed.
+func crashed(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.InitContainerStatuses, func(s corev1.ContainerStatus) bool {
+		return s.Name == reporterContainer && s.State.Terminated != nil && s.State.Terminated.ExitCode == exitCrash
+	})
 }
 
 // outOfMemory names the limit that was too low, and the next value to try.

@@ -17,6 +17,9 @@ import (
 // agent image then differ in version, and trying again changes nothing.
 const exitUsage = 2
 
+// exitCrash is the reporter's exit code where the scanner crashed and has exitUsage, too, as whatever Go's runtime ends.
+const exitCrash = 128 + 6
+
 // JobInputs is everything that a scan Job is made from.
 type JobInputs struct {
 	Scan *v1alpha1.SIFScan
@@ -73,14 +76,16 @@ func podFailures() *batchv1.PodFailurePolicy {
 		OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{
 			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
 		}},
-	}, {
-		Action: batchv1.PodFailurePolicyActionFailJob,
-		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-			ContainerName: ptr.To(scannerContainer),
-			Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
-			Values:        []int32{exitUsage},
-		},
-	}}}
+	},
+		onExit(reporterContainer, exitCrash, batchv1.PodFailurePolicyActionCount), // the first rule that matches decides
+		onExit(scannerContainer, exitUsage, batchv1.PodFailurePolicyActionFailJob),
+	}}
+}
+
+func onExit(container string, code int32, action batchv1.PodFailurePolicyAction) batchv1.PodFailurePolicyRule {
+	return batchv1.PodFailurePolicyRule{Action: action, OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+		ContainerName: ptr.To(container), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{code},
+	}}
 }
 
 func (in JobInputs) labels() map[string]string {

@@ -165,6 +165,20 @@ func TestJobIsFailedAtOnceByAnAgentOfAnotherVersion(t *testing.T) {
 	}
 }
 
+// The reporter's word comes first: a crash has the exit code of a usage error.
+func TestAScannerThatCrashedIsNoneOfAnotherVersion(t *testing.T) {
+	rules := makeScan().job().Spec.PodFailurePolicy.Rules
+	want := batchv1.PodFailurePolicyRule{
+		Action: batchv1.PodFailurePolicyActionCount,
+		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+			ContainerName: ptr.To("reporter"), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{134},
+		},
+	}
+	if diff := cmp.Diff(want, rules[len(rules)-2]); diff != "" {
+		t.Errorf("last rule but one (-want +got):\n%s", diff)
+	}
+}
+
 func TestASiteMayGiveScansAPriorityClassAndAScanAnother(t *testing.T) {
 	site := config
 	site.PriorityClass = "sifscan-low"

@@ -118,6 +118,13 @@ func (w *podWrapper) scannerEnded(code int32, reason, message string) *podWrappe
 	return w
 }
 
+func (w *podWrapper) reporterEnded(code int32) *podWrapper {
+	w.Status.InitContainerStatuses = append(w.Status.InitContainerStatuses, corev1.ContainerStatus{
+		Name: reporterContainer, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}},
+	})
+	return w
+}
+
 // copierEnded is the end of a container that prepares the pod: the scanner never ran.
 func (w *podWrapper) copierEnded(code int32, reason, message string) *podWrapper {
 	w.waits(scannerContainer, "PodInitializing", "")
