@@ -146,8 +146,8 @@ func (r *Reconciler) releaseDeleted(ctx context.Context, scan types.NamespacedNa
 	return nil
 }
 
-// makeRoom ends the Job of a scan that the cluster lets wait for longer than the pending deadline, where other
-// scans wait for its slot: a missing Secret or a full cluster must not stop everybody. The scan queues again.
+// makeRoom ends the Job of a scan that is stalled, where other scans wait for its slot: a missing Secret, a full
+// cluster, or pods that die one as the other, ten minutes apart, must not stop everybody. The scan queues again.
 func (r *Reconciler) makeRoom(ctx context.Context, p *pass) error {
 	if !meta.IsStatusConditionTrue(p.scan.Status.Conditions, v1alpha1.ConditionStalled) ||
 		!r.slots.yield(client.ObjectKeyFromObject(p.scan), p.current.UID) {
