@@ -39,8 +39,7 @@ demo: preflight-root ## Start a real one-node cluster, scan real images in it, s
 .PHONY: test
 test: preflight-root ## Run all tests: unit, integration (real API server), end to end (real kubelet), short fuzzing.
 	@hack/stage.sh "unit tests" $(MAKE) test-unit
-	@hack/stage.sh "integration tests" $(MAKE) test-integration
-	@hack/stage.sh "short fuzzing" $(MAKE) test-fuzz FUZZTIME=15s
+	@hack/beside.sh "short fuzzing" $(MAKE) test-fuzz FUZZTIME=15s -- "integration tests" $(MAKE) test-integration
 	@hack/stage.sh "end-to-end tests" $(MAKE) test-e2e
 
 ##@ Develop
