@@ -125,20 +125,32 @@ func crashed(pod *corev1.Pod) bool {
 
 // outOfMemory names the limit that was too low, and the next value to try.
 func outOfMemory(pod *corev1.Pod) string {
-	for i := range pod.Spec.Containers {
-		c := &pod.Spec.Containers[i]
-		limit, ok := c.Resources.Limits[corev1.ResourceMemory]
-		if c.Name != scannerContainer || !ok {
-			continue
-		}
-		needed := fmt.Sprintf("the scanner needed more memory than its limit of %s", limit.String())
-		if slices.Contains(c.Args, listOnlyFlag) {
-			return needed + ", which every list of a node's containers has: let spec.target.running select fewer of them, for instance by a podSelector"
-		}
-		next := resource.NewQuantity(2*limit.Value(), resource.BinarySI)
-		return fmt.Sprintf("%s: %s, for instance to %s", needed, raised(pod, "spec.resources.limits.memory", nodeMemoryFlag), next)
+	limit, ok := memoryLimit(pod)
+	if !ok {
+		return "the node ran out of memory under the scanner: set spec.resources.requests.memory"
 	}
-	return "the node ran out of memory under the scanner: set spec.resources.requests.memory"
+	next := resource.NewQuantity(2*limit.Value(), resource.BinarySI)
+	return fmt.Sprintf("%s: %s, for instance to %s", neededMore(limit), raised(pod, "spec.resources.limits.memory", nodeMemoryFlag), next)
+}
+
+// listOutOfMemory is that of a pod that lists a node's containers. Nothing raises its limit.
+func listOutOfMemory(pod *corev1.Pod) string {
+	limit, _ := memoryLimit(pod)
+	return neededMore(limit) + ", which every list of a node's containers has: let spec.target.running select fewer of them, for instance by a podSelector"
+}
+
+func neededMore(limit resource.Quantity) string {
+	return "the scanner needed more memory than its limit of " + limit.String()
+}
+
+// memoryLimit of the scanner; false: it has none.
+func memoryLimit(pod *corev1.Pod) (limit resource.Quantity, is bool) {
+	for i := range pod.Spec.Containers {
+		if c := &pod.Spec.Containers[i]; c.Name == scannerContainer {
+			limit, is = c.Resources.Limits[corev1.ResourceMemory]
+		}
+	}
+	return limit, is
 }
 
 // Flags of the operator that limit scans of running containers.
@@ -146,9 +158,6 @@ const (
 	nodeMemoryFlag = "--node-scans-memory-limit"
 	nodeTmpFlag    = "--node-scans-tmp-limit"
 )
-
-// listOnlyFlag makes a node's scanner list containers and read no image.
-const listOnlyFlag = "--list-only"
 
 // ofNode reports whether a pod is of a scan of running containers.
 func ofNode(pod *corev1.Pod) bool { return pod.Labels[v1alpha1.LabelScanNamespace] != "" }

@@ -4,7 +4,6 @@
 package sifscan
 
 import (
-	"strings"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -135,9 +134,6 @@ func TestDeathOfANodesPod(t *testing.T) {
 		"out of memory: the operator's flag, and the value to try": {
 			pod(key("a")).scannerEnded(137, "OOMKilled", ""),
 			cause{v1alpha1.ReasonOOMKilled, "the scanner needed more memory than its limit of 2Gi" + raise + "--node-scans-memory-limit, for instance to 4Gi"}},
-		"out of memory for a list: nothing raises its limit": {
-			pod().scannerEnded(137, "OOMKilled", ""),
-			cause{v1alpha1.ReasonOOMKilled, "the scanner needed more memory than its limit of 256Mi, which every list of a node's containers has: let spec.target.running select fewer of them, for instance by a podSelector"}},
 		"tmp is full": {
 			pod(key("a")).failed("Evicted", `Usage of EmptyDir volume "tmp" exceeds the limit "10Gi". `),
 			cause{v1alpha1.ReasonTmpExhausted, "the scan wrote more to its tmp than the limit of 10Gi" + raise + "--node-scans-tmp-limit, for instance to 20Gi"}},
@@ -156,15 +152,21 @@ func TestDeathOfANodesPod(t *testing.T) {
 	}
 }
 
-func TestWhatANodesScannerNeededIsSaidWithTheNode(t *testing.T) {
+// Of Jobs and pods as caches show them.
+func TestWhatANodesScannerNeededIsSaidWithTheNodeAndWhatHelps(t *testing.T) {
 	scan := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
-	job := JobInputs{Scan: scan, Run: RunID(scan), Workers: 1, Config: nodeConfig()}.nodeJob(nodeWork{name: "j", node: "n1"})
-	job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonBackoffLimitExceeded}}
-	task := nodeTask{job: job, pod: makePod(job).on("n1").scannerEnded(137, "OOMKilled", "").obj()}
-	got := task.verdict()
-	if got.reason != v1alpha1.ReasonOOMKilled || !strings.HasPrefix(got.message, "on node n1, the scanner needed more memory than its limit of 256Mi, ") ||
-		strings.Contains(got.message, nodeMemoryFlag) {
-		t.Errorf("verdict %q: that flag does not limit a list", got)
+	for want, keys := range map[string][]string{
+		"on node n1, the scanner needed more memory than its limit of 2Gi: ask the operator's administrator to raise --node-scans-memory-limit, for instance to 4Gi":                                   {key("a")},
+		"on node n1, the scanner needed more memory than its limit of 256Mi, which every list of a node's containers has: let spec.target.running select fewer of them, for instance by a podSelector": nil,
+	} {
+		job := JobInputs{Scan: scan, Run: RunID(scan), Workers: 1, Config: nodeConfig()}.nodeJob(nodeWork{name: "j", node: "n1", keys: keys})
+		job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonBackoffLimitExceeded}}
+		task := nodeTask{job: job, pod: makePod(job).on("n1").scannerEnded(137, "OOMKilled", "").obj()}
+		compactJob(task.job)
+		compactPod(task.pod)
+		if got := task.verdict(); got != (cause{v1alpha1.ReasonOOMKilled, want}) {
+			t.Errorf("verdict %q\nwant    %q", got, want)
+		}
 	}
 }
 

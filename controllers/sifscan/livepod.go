@@ -262,7 +262,7 @@ func (in JobInputs) running(w nodeWork) []string {
 	t := in.Scan.Spec.Target.Running
 	var args []string
 	if len(w.keys) == 0 {
-		args = append(args, listOnlyFlag)
+		args = append(args, "--list-only")
 	}
 	if t.PID != 0 {
 		args = append(args, "--pid="+strconv.Itoa(int(t.PID)))

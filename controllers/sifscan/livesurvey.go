@@ -66,6 +66,9 @@ func (t *nodeTask) verdict() cause {
 	why, known := deathOf(t.pod)
 	switch {
 	case known && why.reason == v1alpha1.ReasonOOMKilled:
+		if len(t.keys()) == 0 {
+			why.message = listOutOfMemory(t.pod)
+		}
 		why.message = fmt.Sprintf("on node %s, %s", t.job.Annotations[v1alpha1.AnnotationNode], why.message)
 	case known && why.reason == v1alpha1.ReasonDeadlineExceeded:
 		why.message = t.tookTooLong()
