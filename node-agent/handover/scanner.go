@@ -21,8 +21,9 @@ type Scanner struct {
 
 	acked    map[string]string // result folder → error, empty when stored
 	finished *Ack
-	recalls  int // how often something was asked back
-	recalled Ack // the last answer to that
+	recalls  int           // how often something was asked back
+	recalled Ack           // the last answer to that
+	took     time.Duration // how long it took
 }
 
 // OpenScanner opens the scanner's end over the two directories.
@@ -193,10 +194,18 @@ func poll(ctx context.Context, done func() (bool, error)) error {
 		if ok, err := done(); ok || err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(wait):
+		if err := pause(ctx, wait); err != nil {
+			return err
 		}
+	}
+}
+
+// pause waits, but no longer than until ctx ends.
+func pause(ctx context.Context, wait time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(wait):
+		return nil
 	}
 }

@@ -5,7 +5,9 @@
 package jsonwriter
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -96,6 +98,21 @@ func (w *Writer) Optional(name, value string) {
 		w.Member(name, value)
 	}
 }
+
+// Open writes an object of which more members follow, and End.
+func (w *Writer) Open(v any) {
+	w.Value(v)
+	last := len(w.text) - 1
+	if w.err != nil || w.text[last] != '}' {
+		w.err = cmp.Or(w.err, errNoObject)
+		return
+	}
+	w.text = w.text[:last]
+	w.depth++
+	w.empty = last > 0 && w.text[last-1] == '{'
+}
+
+var errNoObject = errors.New("what is no object has no members")
 
 // Break ends a line where nothing is indented.
 func (w *Writer) Break() { w.text = append(w.text, '\n') }

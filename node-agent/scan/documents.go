@@ -45,8 +45,9 @@ func (r *Result) document(formats []report.Format) error {
 
 // full is everything that the scan says of the image.
 func (r *Result) full() *report.Full {
-	body := r.Report.DeepCopy()
-	body.Findings = nil // those of the engine are all of them
+	shallow := r.Report
+	shallow.Findings = nil // those of the engine are all of them
+	body := shallow.DeepCopy()
 	report.Bound(body)
 	return &report.Full{
 		Report:          body,

@@ -185,6 +185,10 @@ func asText(t *testing.T, r *v1alpha1.ScanReport) string {
 	r.Report.Scanner.BytesRead = 0
 	for i := range r.Report.Artifacts {
 		if a := &r.Report.Artifacts[i]; a.Name == handover.ReportFile {
+			if document := r.Annotations[v1alpha1.AnnotationDocument]; document != "" && !strings.HasPrefix(document, a.SHA256+"/") {
+				t.Errorf("%s is annotated as %s", a.SHA256, document)
+			}
+			delete(r.Annotations, v1alpha1.AnnotationDocument)
 			a.SHA256, a.SizeBytes = "", 0
 		}
 	}

@@ -4,7 +4,6 @@
 package scan
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
-	"github.com/sifscan/sifscan-operator/node-agent/report"
 )
 
 // diskBlock is what file systems give out space in. The kubelet evicts by that, and not by the lengths of files.
@@ -23,16 +21,13 @@ func onDisk(bytes int64) int64 { return (bytes + diskBlock - 1) / diskBlock * di
 // folder is a result as files by name.
 type folder map[string][]byte
 
-// folder renders the result.
-func (r *Result) folder() (folder, error) {
-	files := folder{}
+// folder renders the result, the report as it is given.
+func (r *Result) folder(text []byte) folder {
+	files := folder{handover.ReportFile: text}
 	for document, content := range r.Documents {
 		files[filepath.Base(document)] = content
 	}
-	var text bytes.Buffer
-	err := report.Write(&text, r.scanReport())
-	files[handover.ReportFile] = text.Bytes()
-	return files, err
+	return files
 }
 
 // size is what the folder takes on disk.

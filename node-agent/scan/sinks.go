@@ -4,6 +4,7 @@
 package scan
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
+	"github.com/sifscan/sifscan-operator/node-agent/report"
 )
 
 // FolderSink writes results below a directory and a line about each for a person.
@@ -63,9 +65,10 @@ func (f *FolderSink) Deliver(_ context.Context, r *Result) error {
 		return fmt.Errorf("the results of %s and %s would share the folder %s; scan them one at a time", other, r.Report.Target.Path, name)
 	}
 	f.written[name] = r.Report.Target.Path
-	files, err := r.folder()
+	var text bytes.Buffer
+	err := report.Write(&text, r.scanReport())
 	if err == nil {
-		err = files.write(f.Dir, name)
+		err = r.folder(text.Bytes()).write(f.Dir, name)
 	}
 	if err != nil {
 		return fmt.Errorf("write the result of %s: %w", r.Report.Target.Path, err)
@@ -157,7 +160,8 @@ func (p Place) event(e handover.Event) handover.Event {
 func (h *HandoverSink) Deliver(ctx context.Context, r *Result) error {
 	h.count++
 	folder := fmt.Sprintf("%06d-%s", h.count, FolderName(r.Name))
-	files, err := r.folder()
+	text, err := handedOver(r.scanReport())
+	files := r.folder(text)
 	if err == nil {
 		err = h.makeRoom(ctx, files.size())
 	}
