@@ -58,6 +58,8 @@ func (r *Reconciler) createIfMissing(ctx context.Context, obj, there client.Obje
 		}
 	}
 	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return errStale // the cache does not show it yet
 	case apierrors.IsForbidden(err):
 		return &hold{reason: v1alpha1.ReasonNotAllowed, retry: refusedRetry, message: fmt.Sprintf(
 			"%T %s could not be set up in Namespace %s: %s", obj, key.Name, key.Namespace, printable(err.Error(), maxDetail))}

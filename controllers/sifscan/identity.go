@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -86,12 +87,21 @@ func parseID(annotation, text string, lowest int64) (int64, error) {
 	return n, nil
 }
 
-// identity of the scan pods in a namespace.
-func (r *Reconciler) identity(ctx context.Context, namespace string) (Identity, error) {
+// namespace returns what the cache holds of a Namespace; nothing where it is not there.
+func (r *Reconciler) namespace(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
 	ns := &metav1.PartialObjectMetadata{}
 	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
-		return Identity{}, fmt.Errorf("read Namespace %s: %w", namespace, err)
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, ns); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("read Namespace %s: %w", name, err)
+	}
+	return ns, nil
+}
+
+// identity of the scan pods in a namespace.
+func (r *Reconciler) identity(ctx context.Context, namespace string) (Identity, error) {
+	ns, err := r.namespace(ctx, namespace)
+	if err != nil {
+		return Identity{}, err
 	}
 	id, err := r.Config.Identity.Override(ns.Annotations)
 	if err != nil {

@@ -93,7 +93,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
-	if !scan.DeletionTimestamp.IsZero() {
+	if going, err := r.going(ctx, scan); err != nil {
+		return ctrl.Result{}, err
+	} else if going {
 		// The garbage collector ends the Job and removes the inventories.
 		return ctrl.Result{}, r.releaseDeleted(ctx, req.NamespacedName)
 	}
@@ -116,6 +118,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	return result, nil
+}
+
+// going reports whether a SIFScan is being deleted, or its Namespace is: nothing can be made in it any more, and whatever its
+// SIFScans would be told goes with them.
+func (r *Reconciler) going(ctx context.Context, scan *v1alpha1.SIFScan) (bool, error) {
+	if !scan.DeletionTimestamp.IsZero() {
+		return true, nil
+	}
+	ns, err := r.namespace(ctx, scan.Namespace)
+	return !ns.DeletionTimestamp.IsZero(), err
 }
 
 // writeStatus writes the status if it changed, and then tells what happened.

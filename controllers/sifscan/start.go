@@ -109,7 +109,7 @@ func (r *Reconciler) createJob(ctx context.Context, p *pass, job *batchv1.Job) e
 			return err
 		}
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return &hold{reason: v1alpha1.ReasonNotAllowed, message: fmt.Sprintf("Namespace %s is being deleted", job.Namespace)}
+		return errStale // the cache does not show yet that the Namespace is being deleted
 	case apierrors.IsInvalid(err):
 		return &hold{stalled: true, reason: v1alpha1.ReasonInvalidSpec,
 			message: "the scan Job was refused, correct the spec: " + printable(err.Error(), maxDetail)}

@@ -141,6 +141,30 @@ var _ = Describe("Slots", Serial, func() {
 		theJob(third)
 	})
 
+	It("come back from the scans of a namespace that is deleted, which are told nothing more", func() {
+		replaceOperator(nil, oneSlot)
+		first := create(a, "a1")
+		job := theJob(first)
+		next, other := create(a, "a2"), create(b, "b1")
+		Eventually(get(next)).Should(queued)
+		Eventually(get(other)).Should(queued)
+		Expect(admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a}})).To(Succeed())
+		versions := func() (all []string, err error) {
+			for _, scan := range []*v1alpha1.SIFScan{first, next} {
+				_, err = get(scan)()
+				all = append(all, scan.ResourceVersion)
+			}
+			return all, err
+		}
+		before, err := versions()
+		Expect(err).NotTo(HaveOccurred())
+		// The namespace controller's part: there is none here.
+		Expect(admin.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
+		theJob(other)
+		Consistently(versions).Should(Equal(before))
+		Expect(jobs(a)).To(BeEmpty())
+	})
+
 	It("are given up by a scan that the cluster lets wait too long, and it queues again", func() {
 		replaceOperator(nil, oneSlot)
 		stuck := create(a, "stuck")
