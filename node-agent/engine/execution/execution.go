@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -86,7 +85,9 @@ func Run(ctx context.Context, c Command) (Outcome, error) {
 		return Outcome{}, err
 	}
 	kills := oomKills()
-	p, err := c.start()
+	seat := c.seat()
+	defer seat.take()()
+	p, err := c.start(seat)
 	if err != nil {
 		return Outcome{}, c.failed("could not be started", err)
 	}
@@ -115,22 +116,26 @@ func Run(ctx context.Context, c Command) (Outcome, error) {
 type process struct {
 	cmd            *exec.Cmd
 	pid            int
-	exited         chan error // closed when the program ended; it is not reaped before finish
+	exited         *os.File // its other end is closed when the program ended; it is not reaped before finish
 	reap           chan struct{}
 	reaped         chan error
 	stdout, stderr *capture
 	redact         *Redactor
 }
 
-func (c Command) start() (*process, error) {
-	p := &process{exited: make(chan error, 1), reap: make(chan struct{}), reaped: make(chan error, 1), redact: c.Redact}
-	var err error
-	if p.stdout, err = newCapture(); err != nil {
+func (c Command) start(s seat) (*process, error) {
+	p := &process{reap: make(chan struct{}), reaped: make(chan error, 1), redact: c.Redact}
+	exited, exit, err := os.Pipe()
+	if err != nil {
 		return nil, err
+	}
+	p.exited = exited
+	if p.stdout, err = newCapture(); err != nil {
+		return nil, errors.Join(err, exited.Close(), exit.Close())
 	}
 	if p.stderr, err = newCapture(); err != nil {
 		p.stdout.close()
-		return nil, err
+		return nil, errors.Join(err, exited.Close(), exit.Close())
 	}
 	p.cmd = &exec.Cmd{
 		Path: c.Path, Args: append([]string{c.Path}, c.Args...), Env: c.environment(), Dir: c.Dirs.Home,
@@ -138,14 +143,14 @@ func (c Command) start() (*process, error) {
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	}
 	started := make(chan error)
-	go p.hold(started)
+	go p.hold(s, started, exit)
 	err = <-started
 	p.stdout.started()
 	p.stderr.started()
 	if err != nil {
 		p.stdout.close()
 		p.stderr.close()
-		return nil, err
+		return nil, errors.Join(err, exited.Close())
 	}
 	p.pid = p.cmd.Process.Pid
 	if limit := c.Budget.Tmp; limit > 0 {
@@ -157,44 +162,44 @@ func (c Command) start() (*process, error) {
 
 // hold starts the program and stays on its thread until the program ended: the kernel sends the parent-death signal when the
 // thread that forked ends, not the process (prctl(2), golang/go#27505).
-func (p *process) hold(started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+func (p *process) hold(s seat, started chan<- error, exit *os.File) {
+	leave := s.take()
 	if err := p.cmd.Start(); err != nil {
+		leave()
+		_ = exit.Close()
 		started <- err
 		return
 	}
 	started <- nil
 	// WNOWAIT leaves a zombie, so that neither its process id nor its group's can be given away before both are dealt with.
-	var err error
-	for {
-		if err = unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); !errors.Is(err, unix.EINTR) {
-			break
-		}
+	for errors.Is(unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+		continue
 	}
-	p.exited <- err
+	_ = exit.Close()
 	<-p.reap
 	_ = p.cmd.Wait() // the exit status is in ProcessState
+	leave()
 	close(p.reaped)
 }
 
-// supervise waits for the program's end, or ends it and says why.
+// supervise waits for the program's end, or ends it and says why. It waits in the kernel, on the calling thread: a timer of
+// Go's may be served by another thread, on another processor than the program's.
 func (p *process) supervise(ctx context.Context, c Command, f *family) error {
+	defer p.exited.Close()
 	watch := newWatch(c, f)
-	tick := time.NewTimer(pollEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-p.exited:
+	for next := watch.first(); ; {
+		wait := unix.NsecToTimespec(int64(next))
+		ended, err := unix.Ppoll([]unix.PollFd{{Fd: int32(p.exited.Fd()), Events: unix.POLLIN}}, &wait, nil)
+		switch {
+		case ended > 0:
 			return nil
-		case <-ctx.Done():
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return fmt.Errorf("wait for %s: %w", c.Name, err)
+		case ctx.Err() != nil:
 			return c.ended(ctx)
-		case <-tick.C:
-			next, err := watch.look()
-			if err != nil {
-				return err
-			}
-			tick.Reset(next)
+		}
+		if next, err = watch.look(); err != nil {
+			return err
 		}
 	}
 }

@@ -104,6 +104,9 @@ func (f *family) end(within time.Duration) error {
 	}
 }
 
+// signal sends a signal to the program and those of its processes that stayed in its group.
+func (f *family) signal(s unix.Signal) { _ = unix.Kill(-f.program, s) }
+
 // kill kills whoever lives, and returns how many are not gone.
 func (f *family) kill() (left int) {
 	for _, pid := range f.everyone() {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // watch looks at what a running program takes.
@@ -28,16 +30,12 @@ const memoryEvery = 4
 // look returns an *engine.Error when the program takes too much, and otherwise when to look again.
 func (w *watch) look() (next time.Duration, err error) {
 	w.looks++
-	began := time.Now()
 	b := w.c.Budget
 	next = pollEvery
 	if b.Tmp > 0 {
-		used := w.c.Dirs.usage()
-		room := b.Tmp - reserve(b.Tmp) - used
-		if room < 0 {
-			return 0, w.c.tmpExhausted("it was stopped at " + size(used))
+		if next, err = w.disk(b.Tmp); err != nil {
+			return 0, err
 		}
-		next = w.pace(used, room, began)
 	}
 	if b.Memory > 0 && w.looks%memoryEvery == 0 {
 		// With cgroup v2, kubelet has the kernel end the whole container when it runs out of memory (memory.oom.group):
@@ -49,21 +47,63 @@ func (w *watch) look() (next time.Duration, err error) {
 	return next, nil
 }
 
+// disk looks at the disk. A program with little room stands still meanwhile: what it wrote behind the look's back would be as
+// much as is kept free for it, where others take the processor during the look.
+func (w *watch) disk(limit int64) (next time.Duration, err error) {
+	if little(limit) {
+		w.family.signal(unix.SIGSTOP)
+	}
+	began, spent := time.Now(), processorTime()
+	used := w.c.Dirs.usage()
+	room := limit - reserve(limit) - used
+	if room < 0 {
+		return 0, w.c.tmpExhausted("it was stopped at " + size(used))
+	}
+	if little(limit) {
+		w.family.signal(unix.SIGCONT)
+	}
+	return w.pace(used, room, began, processorTime()-spent), nil
+}
+
 // fastest is how many bytes a second a program may begin to write at any time: what one NVMe disk takes.
 const fastest = 1 << 30
 
+// first is when to look first.
+func (w *watch) first() time.Duration {
+	if w.c.Budget.Tmp == 0 {
+		return pollEvery
+	}
+	return soon(w.c.Budget.Tmp - reserve(w.c.Budget.Tmp))
+}
+
+// soon is when half of the room would be gone, should the program write as fast as it can.
+func soon(room int64) time.Duration {
+	return min(pollEvery, time.Duration(min(room, fastest))*time.Second/2/fastest)
+}
+
 // pace is when to look again: when half of the room would be gone, should the program write as fast as it can, or as it has
 // done since the last look. A directory of a million files is looked at less often, so that looking takes a tenth of a
-// processor, as long as it grows slowly.
-func (w *watch) pace(used, room int64, began time.Time) time.Duration {
-	took := time.Since(began)
-	next := max(min(pollEvery, time.Duration(min(room, fastest))*time.Second/2/fastest), 10*took, time.Millisecond)
+// processor, or a third where there is little room, as long as it grows slowly. What a look took is the thread's own time:
+// by the clock, the next would be put off the longer the more others take of the processor.
+func (w *watch) pace(used, room int64, began time.Time, took time.Duration) time.Duration {
+	rest := 9 * took
+	if little(w.c.Budget.Tmp) {
+		rest = 2 * took
+	}
+	next := max(soon(room), rest, time.Millisecond)
 	if grown, since := used-w.used, began.Sub(w.at); grown > 0 && since > 0 {
 		half := time.Duration(float64(room) / 2 / float64(grown) * float64(since))
 		next = min(next, max(half, took, time.Millisecond))
 	}
 	w.used, w.at = used, began
 	return next
+}
+
+// processorTime is what the calling thread has had of a processor.
+func processorTime() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return time.Duration(t.Nano())
 }
 
 // overTmp tells whether the program, by its end, had reached its limit: no file may grow beyond it.
@@ -73,6 +113,12 @@ func (c Command) overTmp() bool {
 
 // reserve is how much below the limit a program is stopped, for what it writes between two looks.
 func reserve(limit int64) int64 { return min(limit/8, 256<<20) }
+
+// little tells whether the reserve would be written in less time than a look was ever late.
+func little(limit int64) bool {
+	const late = 16 // of a second
+	return limit > 0 && reserve(limit) < fastest/late
+}
 
 // usage counts the disk blocks of what the program wrote. Files that vanish meanwhile are not counted.
 func (d Dirs) usage() (sum int64) {

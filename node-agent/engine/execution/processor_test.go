@@ -1,0 +1,90 @@
+package execution
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sifscan/sifscan-operator/node-agent/engine"
+)
+
+func init() {
+	roles["seat"] = func() {
+		own := seatsOf(os.Getpid())
+		fmt.Println("program", own)
+		for _, seat := range seatsOf(os.Getppid()) {
+			if seat == own[0] {
+				fmt.Println("beside")
+			}
+		}
+	}
+	roles["stand"] = func() {
+		goesOn := make(chan os.Signal, 1)
+		signal.Notify(goesOn, unix.SIGCONT)
+		<-goesOn
+	}
+}
+
+// seatsOf lists the processors that each thread of a process may run on.
+func seatsOf(pid int) (all []string) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, thread := range threads {
+		text, _ := os.ReadFile(thread) // it may end meanwhile
+		if _, rest, ok := strings.Cut(string(text), "Cpus_allowed_list:\t"); ok {
+			list, _, _ := strings.Cut(rest, "\n")
+			all = append(all, list)
+		}
+	}
+	return all
+}
+
+func TestAProgramWithLittleRoomSharesOneProcessorWithItsWatcher(t *testing.T) {
+	var all unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil || all.Count() < 2 {
+		t.Skip("this needs two processors", err)
+	}
+	before := seatsOf(os.Getpid())[0]
+	for name, c := range map[string]struct {
+		tmp    int64
+		shared bool
+	}{
+		"little room":    {50 << 20, true},
+		"enough of it":   {1 << 30, false},
+		"a whole disk's": {0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := Run(context.Background(), command(t, "seat", engine.Budget{Tmp: c.tmp}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, rest, _ := strings.Cut(out.Stdout, "\n")
+			if one := !strings.Contains(first, before); one != c.shared {
+				t.Errorf("%q, the agent has %s", first, before)
+			}
+			// The thread that started it, and the one that watches it.
+			if beside := strings.Count(rest, "beside"); c.shared && beside != 2 {
+				t.Errorf("%d threads of the agent share its processor, want 2", beside)
+			}
+			for _, seat := range seatsOf(os.Getpid()) {
+				if seat != before {
+					t.Errorf("a thread of the agent stays on %s", seat)
+				}
+			}
+		})
+	}
+}
+
+func TestAProgramWithLittleRoomStandsStillWhileItIsLookedAt(t *testing.T) {
+	late, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := Run(late, command(t, "stand", engine.Budget{Tmp: 50 << 20})); err != nil {
+		t.Errorf("it was never told to go on: %v", err)
+	}
+}
