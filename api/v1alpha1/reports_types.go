@@ -66,6 +66,9 @@ const (
 	// reporter's words; a run that keeps them elsewhere opens the image again. Absent where they
 	// are not kept although a volume should have them.
 	AnnotationStore = "sifscan.io/store"
+	// AnnotationDocument is the SHA-256 of the report.json on the volume, "/", and how many of its findings the report
+	// lists at most. Who reads that report.json needs not read the report. Absent where documents are on no volume.
+	AnnotationDocument = "sifscan.io/document"
 	// AnnotationNotKept is "true" where documents of the image are not kept; the report's message
 	// says which, and why.
 	AnnotationNotKept = "sifscan.io/artifacts-not-kept"

@@ -66,9 +66,10 @@ func (w *lineWriter) close() error { return w.f.Close() }
 
 // tail reads whole lines of a file that the other half appends to. The file need not exist yet.
 type tail struct {
-	path string
-	f    *os.File
-	buf  []byte
+	path  string
+	f     *os.File
+	chunk []byte       // one for all looks: a reporter looks hundreds of times a second
+	read  bytes.Buffer // and not told yet
 }
 
 // errNotYet: the file does not exist yet.
@@ -80,26 +81,26 @@ func next[T any](t *tail, fn func(T) error) error {
 	if err := t.open(); err != nil {
 		return err
 	}
-	chunk := make([]byte, 32<<10)
+	if t.chunk == nil {
+		t.chunk = make([]byte, 32<<10)
+	}
 	for {
-		n, err := t.f.Read(chunk)
-		t.buf = append(t.buf, chunk[:n]...)
+		n, err := t.f.Read(t.chunk)
+		t.read.Write(t.chunk[:n])
 		for {
-			i := bytes.IndexByte(t.buf, '\n')
+			i := bytes.IndexByte(t.read.Bytes(), '\n')
 			if i < 0 {
 				break
 			}
-			line := t.buf[:i]
-			t.buf = t.buf[i+1:]
 			var v T
-			if json.Unmarshal(line, &v) != nil {
+			if json.Unmarshal(t.read.Next(i + 1)[:i], &v) != nil {
 				continue
 			}
 			if err := fn(v); err != nil {
 				return err
 			}
 		}
-		if len(t.buf) >= maxLine {
+		if t.read.Len() >= maxLine {
 			return fmt.Errorf("%s: a line is longer than %d bytes", t.path, maxLine)
 		}
 		if err == io.EOF {

@@ -14,7 +14,7 @@ import (
 var AnnotationKeys = []string{
 	v1alpha1.AnnotationIdentity, v1alpha1.AnnotationOutcome, v1alpha1.AnnotationPackages,
 	v1alpha1.AnnotationCounts, v1alpha1.AnnotationFixable, v1alpha1.AnnotationDatabase, v1alpha1.AnnotationArtifacts,
-	v1alpha1.AnnotationStore, v1alpha1.AnnotationNotKept, v1alpha1.AnnotationFirstSeen,
+	v1alpha1.AnnotationStore, v1alpha1.AnnotationDocument, v1alpha1.AnnotationNotKept, v1alpha1.AnnotationFirstSeen,
 	v1alpha1.AnnotationPolicy, v1alpha1.AnnotationSecrets, v1alpha1.AnnotationScope,
 }
 

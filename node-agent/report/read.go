@@ -45,7 +45,12 @@ func Read(in io.Reader) (*v1alpha1.ScanReport, error) {
 	if _, err := io.Copy(&text, io.LimitReader(in, MaxFile)); err != nil {
 		return nil, err
 	}
-	r := reader{json: strictjson.New(text.Bytes())}
+	return Parse(text.Bytes())
+}
+
+// Parse is Read of a text, which nothing may change meanwhile.
+func Parse(text []byte) (*v1alpha1.ScanReport, error) {
+	r := reader{json: strictjson.New(text)}
 	out := &v1alpha1.ScanReport{}
 	var top, body bytes.Buffer
 	err := r.object(&top, "report", func() error { return r.object(&body, "findings", r.list) })
@@ -65,6 +70,8 @@ type reader struct {
 	rest     int
 	findings []v1alpha1.Finding
 	more     int32
+	lastTime string
+	lastAt   metav1.Time
 }
 
 // object reads an object: the value of one key by a function, all others into a buffer.
@@ -119,7 +126,7 @@ func (r *reader) finding(f *v1alpha1.Finding) error {
 		case "key":
 			f.Key, err = r.json.String()
 		case "ids":
-			err = r.decode(&f.IDs)
+			err = r.ids(&f.IDs)
 		case "package":
 			f.Package, err = r.json.String()
 		case "version":
@@ -137,7 +144,7 @@ func (r *reader) finding(f *v1alpha1.Finding) error {
 		case "detectedBy":
 			f.DetectedBy, err = r.json.String()
 		case "firstSeen":
-			err = r.decode(&f.FirstSeen)
+			err = r.time(&f.FirstSeen)
 		default:
 			_, err = r.json.Skip()
 		}
@@ -145,12 +152,36 @@ func (r *reader) finding(f *v1alpha1.Finding) error {
 	})
 }
 
-func (r *reader) decode(into any) error {
-	text, err := r.json.Skip()
-	if err != nil {
+func (r *reader) ids(ids *v1alpha1.FindingIDs) error {
+	return r.json.Object(func(name string) (err error) {
+		switch name {
+		case "cve":
+			ids.CVE, err = r.json.String()
+		case "qid":
+			ids.QID, err = r.json.String()
+		case "ghsa":
+			ids.GHSA, err = r.json.String()
+		default:
+			_, err = r.json.Skip()
+		}
 		return err
+	})
+}
+
+// time reads a time as metav1.Time does. Most findings of a report were first seen together.
+func (r *reader) time(at *metav1.Time) error {
+	text, err := r.json.Skip()
+	switch {
+	case err != nil:
+		return err
+	case text != r.lastTime || text == "":
+		r.lastTime, r.lastAt = text, metav1.Time{}
+		if err := json.Unmarshal([]byte(text), &r.lastAt); err != nil {
+			return err
+		}
 	}
-	return json.Unmarshal([]byte(text), into)
+	*at = r.lastAt
+	return nil
 }
 
 // unmarshal decodes the members of an object, each of which follows a comma.

@@ -90,7 +90,9 @@ func (r *Reporter) keepOnVolume(ctx context.Context, res *result) {
 		return
 	}
 	res.want.Report.Artifacts = kept.artifacts
-	if len(kept.dropped) > 0 {
+	if len(kept.dropped) == 0 {
+		res.want.Annotations[v1alpha1.AnnotationDocument] = documentOf(kept.artifacts[0], r.opts.listed())
+	} else {
 		notKept(res.want, fmt.Sprint(kept.dropped))
 	}
 }
@@ -129,7 +131,7 @@ func (res *result) putDocument(t *tree.Tree, f *tree.Folder, k *kept, name, medi
 		return nil
 	}
 	defer in.Close()
-	a, err := putFile(f, t.VolumePath(res.place, name), mediaType, func(w io.Writer) error { _, err := io.Copy(w, in); return err })
+	a, err := putFile(f.File, t.VolumePath(res.place, name), mediaType, func(w io.Writer) error { _, err := io.Copy(w, in); return err })
 	k.artifacts = append(k.artifacts, a)
 	return err
 }
@@ -179,16 +181,19 @@ func (res *result) putReport(t *tree.Tree, f *tree.Folder, k kept) (v1alpha1.Art
 	if len(k.dropped) > 0 {
 		notKept(&full, fmt.Sprint(k.dropped))
 	}
-	return putFile(f, t.VolumePath(res.place, handover.ReportFile), "application/json", func(w io.Writer) error {
+	return putFile(f.File, t.VolumePath(res.place, handover.ReportFile), reportType, func(w io.Writer) error {
 		return report.Write(w, &full)
 	})
 }
 
-// putFile writes a file of the folder and describes it.
-func putFile(f *tree.Folder, volumePath, mediaType string, write func(io.Writer) error) (v1alpha1.Artifact, error) {
+// reportType is the media type of a report.json.
+const reportType = "application/json"
+
+// putFile writes a file of the folder, by put, and describes it.
+func putFile(put func(name string, write func(io.Writer) error) error, volumePath, mediaType string, write func(io.Writer) error) (v1alpha1.Artifact, error) {
 	sum, size := sha256.New(), counter(0)
 	name := path.Base(volumePath)
-	err := f.File(name, func(w io.Writer) error { return write(io.MultiWriter(w, sum, &size)) })
+	err := put(name, func(w io.Writer) error { return write(io.MultiWriter(w, sum, &size)) })
 	return v1alpha1.Artifact{
 		Name: name, MediaType: mediaType, VolumePath: volumePath, SHA256: hex.EncodeToString(sum.Sum(nil)), SizeBytes: int64(size),
 	}, err
@@ -220,7 +225,7 @@ func (r *Reporter) seen(ctx context.Context, have *v1alpha1.ScanReport, place tr
 	if have != nil {
 		seen.Learn(have)
 	}
-	if r.shelf == nil {
+	if r.shelf == nil || have != nil && have == r.whole {
 		return seen
 	}
 	before, err := within(ctx, r.shelf, func() (*v1alpha1.ScanReport, error) {

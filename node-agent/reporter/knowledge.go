@@ -5,15 +5,19 @@ package reporter
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/handover"
+	"github.com/sifscan/sifscan-operator/node-agent/report"
 )
 
 // pageSize of lists: a page of ScanReport metadata is about half a MiB.
@@ -26,6 +30,10 @@ type knownReport struct {
 	artifacts string
 	store     string // where its documents are
 	run       string // that wrote it
+	document  string // what its report.json is (v1alpha1.AnnotationDocument)
+	// version of the report, where its metadata holds nothing that reporters do not write but these annotations.
+	version string
+	others  map[string]string
 }
 
 // budget is what a namespace's artifacts take of etcd.
@@ -42,26 +50,32 @@ func (b budget) allows(n int64) bool { return b.used+n <= maxArtifactBytes }
 func (r *Reporter) learn(ctx context.Context) error {
 	err := r.calls.retry(ctx, func(ctx context.Context) error {
 		r.known, r.budget = map[string]knownReport{}, budget{}
-		return pages(ctx, r, func() client.ObjectList {
-			list := &metav1.PartialObjectMetadataList{}
-			list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
-			return list
-		}, nil, func(page client.ObjectList) {
-			items := page.(*metav1.PartialObjectMetadataList).Items
-			for i := range items {
-				r.learnReport(&items[i])
+		for _, which := range r.opts.concerned() {
+			err := pages(ctx, r, func() client.ObjectList {
+				list := &metav1.PartialObjectMetadataList{}
+				list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReportList"))
+				return list
+			}, which, func(page client.ObjectList) {
+				items := page.(*metav1.PartialObjectMetadataList).Items
+				for i := range items {
+					r.learnReport(&items[i])
+				}
+			})
+			if err != nil {
+				return err
 			}
-		})
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
 	return r.calls.retry(ctx, func(ctx context.Context) error {
 		r.inventory = newInventory(r.opts)
-		ours := client.MatchingLabels(r.inventory.labels())
+		ours := r.inventory.labels()
 		delete(ours, v1alpha1.LabelWorkers) // a reporter before it was told their number wrote none
 		return pages(ctx, r, func() client.ObjectList { return &v1alpha1.ScanInventoryList{} },
-			ours, func(page client.ObjectList) {
+			labels.SelectorFromSet(ours), func(page client.ObjectList) {
 				items := page.(*v1alpha1.ScanInventoryList).Items
 				for i := range items {
 					r.resume(&items[i])
@@ -83,14 +97,11 @@ func (r *Reporter) resume(old *v1alpha1.ScanInventory) {
 
 // pages lists all of a kind in the namespace, page by page. Each page is decoded into a list
 // made anew: decoding into a used one would keep what the new page leaves out.
-func pages(ctx context.Context, r *Reporter, newList func() client.ObjectList, match client.MatchingLabels, each func(client.ObjectList)) error {
+func pages(ctx context.Context, r *Reporter, newList func() client.ObjectList, which labels.Selector, each func(client.ObjectList)) error {
 	for token := ""; ; {
 		list := newList()
-		opts := []client.ListOption{client.InNamespace(r.opts.Namespace), client.Limit(pageSize), client.Continue(token)}
-		if match != nil {
-			opts = append(opts, match)
-		}
-		if err := r.api.List(ctx, list, opts...); err != nil {
+		which := client.MatchingLabelsSelector{Selector: which}
+		if err := r.api.List(ctx, list, client.InNamespace(r.opts.Namespace), client.Limit(pageSize), client.Continue(token), which); err != nil {
 			return err
 		}
 		each(list)
@@ -100,6 +111,25 @@ func pages(ctx context.Context, r *Reporter, newList func() client.ObjectList, m
 	}
 }
 
+// concerned selects the reports that are read at the start: all of the namespace where they share a budget, else those of
+// this scan's claims and those of no claim.
+func (o *Options) concerned() []labels.Selector {
+	if o.Artifacts == v1alpha1.ArtifactsConfigMap {
+		return []labels.Selector{labels.Everything()}
+	}
+	var claims []string
+	for _, claim := range o.Claims {
+		claims = append(claims, v1alpha1.LabelValue(claim.Name))
+	}
+	var all []labels.Selector
+	for op, values := range map[selection.Operator][]string{selection.In: claims, selection.DoesNotExist: nil} {
+		if is, err := labels.NewRequirement(v1alpha1.LabelClaim, op, values); err == nil { // no claim, nothing of claims
+			all = append(all, labels.NewSelector().Add(*is))
+		}
+	}
+	return all
+}
+
 func (r *Reporter) learnReport(m *metav1.PartialObjectMetadata) {
 	a := m.Annotations
 	name, bytes := splitArtifacts(a[v1alpha1.AnnotationArtifacts])
@@ -107,14 +137,38 @@ func (r *Reporter) learnReport(m *metav1.PartialObjectMetadata) {
 	if !r.concerns(m.OwnerReferences) {
 		return
 	}
-	r.known[m.Name] = knownReport{
+	k := knownReport{
 		identity:  a[v1alpha1.AnnotationIdentity],
 		outcome:   a[v1alpha1.AnnotationOutcome],
 		artifacts: name,
 		store:     a[v1alpha1.AnnotationStore],
 		run:       a[v1alpha1.AnnotationRun],
+		document:  a[v1alpha1.AnnotationDocument],
 	}
+	if plain(m) {
+		k.version = m.ResourceVersion
+		for key, value := range a {
+			if key != v1alpha1.AnnotationRun && !slices.Contains(report.AnnotationKeys, key) {
+				k.others = withAll(k.others, map[string]string{key: value})
+			}
+		}
+	}
+	r.known[m.Name] = k
 }
+
+// plain says whether a report's metadata, but for annotations, holds what reporters write and nothing else: it can be written
+// again without being read.
+func plain(m *metav1.PartialObjectMetadata) bool {
+	for key := range m.Labels {
+		if !slices.Contains(labelKeys, key) {
+			return false
+		}
+	}
+	return len(m.Finalizers) == 0 && len(m.OwnerReferences) == 1
+}
+
+// labelKeys of a report.
+var labelKeys = []string{v1alpha1.LabelClaim, v1alpha1.LabelOwnerUID, v1alpha1.LabelEngine, v1alpha1.LabelManagedBy}
 
 // concerns says whether the owners of a report make it one of this scan's targets: one of its
 // claims, or any SIFScan, whose reports are of what is on no claim and are shared by name.

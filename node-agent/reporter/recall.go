@@ -48,11 +48,26 @@ func (r *Reporter) recalled(ctx context.Context, e handover.Event) (kept handove
 	if err != nil {
 		return kept, err
 	}
-	have, err := r.lastReport(ctx, at.subject.Name(), e.Identity)
+	name := at.subject.Name()
+	place := tree.PlaceOf(at.claim, at.subject.Path, name)
+	if have := r.onShelf(ctx, name, e.Identity, place); have != nil {
+		if kept, err = r.keptOf(ctx, place, have); err == nil {
+			r.last, r.whole = have, have
+			return kept, nil
+		}
+	}
+	have, err := r.lastReport(ctx, name, e.Identity)
 	if err != nil {
 		return kept, err
 	}
-	place := tree.PlaceOf(at.claim, at.subject.Path, have.Name)
+	if kept, err = r.keptOf(ctx, place, have); err == nil {
+		r.last, r.whole = have, nil
+	}
+	return kept, err
+}
+
+// keptOf is what the volume has of a report's image.
+func (r *Reporter) keptOf(ctx context.Context, place tree.Place, have *v1alpha1.ScanReport) (kept handover.Recalled, err error) {
 	kept.Inventory, err = within(ctx, r.shelf, func() ([]byte, error) { return readArtifact(r.shelf.tree, place, have, engine.InventoryFile) })
 	if err != nil {
 		return kept, err
@@ -63,7 +78,6 @@ func (r *Reporter) recalled(ctx context.Context, e handover.Event) (kept handove
 	body := v1alpha1.Report{Target: have.Report.Target, Image: have.Report.Image.DeepCopy()}
 	report.Bound(&body)
 	kept.Kind, kept.Architecture, kept.Image = body.Target.Kind, body.Target.Architecture, body.Image
-	r.last = have
 	return kept, nil
 }
 
@@ -113,17 +127,22 @@ func readArtifact(t *tree.Tree, at tree.Place, of *v1alpha1.ScanReport, name str
 	if want.SizeBytes < 0 || want.SizeBytes > engine.MaxInventory {
 		return nil, fmt.Errorf("the %d bytes of %s are more than the %d that are read", want.SizeBytes, name, engine.MaxInventory)
 	}
-	f, err := t.Open(at, name, want.SizeBytes)
+	return readIntact(t, at, name, want.SizeBytes, want.SizeBytes, sum)
+}
+
+// readIntact reads a file of the folder at a place that has a SHA-256, and at most limit bytes, probably as many as expected.
+func readIntact(t *tree.Tree, at tree.Place, name string, expected, limit int64, sum [sha256.Size]byte) ([]byte, error) {
+	f, err := t.Open(at, name, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	text := bytes.NewBuffer(make([]byte, 0, want.SizeBytes+bytes.MinRead)) // ReadFrom then needs no second one
+	text := bytes.NewBuffer(make([]byte, 0, expected+bytes.MinRead)) // ReadFrom then needs no second one
 	if _, err := text.ReadFrom(f); err != nil {
 		return nil, err
 	}
 	if sha256.Sum256(text.Bytes()) != sum {
-		return nil, fmt.Errorf("%s is not what ScanReport %s says: somebody changed it", name, of.Name)
+		return nil, fmt.Errorf("%s is not what its ScanReport says: somebody changed it", name)
 	}
 	return text.Bytes(), nil
 }

@@ -58,7 +58,7 @@ func newArchive(t *testing.T) *archive {
 	place := tree.PlaceOf("shared", "sub/a.sif", name)
 	var kept v1alpha1.Artifact
 	err = a.shelf.tree.Put(place, func(f *tree.Folder) (err error) {
-		kept, err = putFile(f, a.shelf.tree.VolumePath(place, engine.InventoryFile), "application/json", func(w io.Writer) error {
+		kept, err = putFile(f.File, a.shelf.tree.VolumePath(place, engine.InventoryFile), "application/json", func(w io.Writer) error {
 			_, err := io.WriteString(w, listed)
 			return err
 		})

@@ -103,6 +103,8 @@ type Reporter struct {
 	shelf      *shelf // nil: documents are kept on no volume
 	// last is the report that was read for the scanner, which will soon be written anew.
 	last *v1alpha1.ScanReport
+	// whole is last, or what was last, where it was read from the volume: it has all findings.
+	whole *v1alpha1.ScanReport
 }
 
 // Run reports until ctx ends, which is when the pod's main container has ended and the kubelet

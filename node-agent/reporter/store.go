@@ -44,6 +44,12 @@ func (r *Reporter) store(ctx context.Context, e handover.Event) (string, error) 
 		return "", err
 	}
 	have, err := r.stored(ctx, want)
+	if err == nil && r.foundAgain(e, files, have, want) {
+		if noted, err := r.note(ctx, have, want, place); noted || err != nil {
+			return want.Name, err
+		}
+		have, err = r.stored(ctx, want)
+	}
 	if err != nil {
 		return "", fmt.Errorf("read ScanReport %s: %w", want.Name, err)
 	}
@@ -98,9 +104,10 @@ func (r *Reporter) keep(ctx context.Context, res *result) *corev1.ConfigMap {
 	seen.Apply(&res.want.Report)
 	res.want.Annotations[v1alpha1.AnnotationStore] = r.opts.store()
 	res.all = res.want.DeepCopy()
-	report.Keep(&res.want.Report, min(r.opts.MaxFindings, report.MaxFindings))
+	report.Keep(&res.want.Report, r.opts.listed())
 	if text := seen.Remember(&res.all.Report, &res.want.Report); text != "" {
 		res.want.Annotations[v1alpha1.AnnotationFirstSeen] = text
+		res.all.Annotations[v1alpha1.AnnotationFirstSeen] = text // who reads that needs not read the other
 	}
 	res.want.Report.Artifacts = nil
 	switch r.opts.Artifacts {
@@ -150,8 +157,10 @@ func (r *Reporter) sameFailure(have, want *v1alpha1.ScanReport) bool {
 	}
 	obj := merged(have, want)
 	obj.Annotations[v1alpha1.AnnotationStore] = r.opts.store()
-	if text, ok := have.Annotations[v1alpha1.AnnotationFirstSeen]; ok {
-		obj.Annotations[v1alpha1.AnnotationFirstSeen] = text
+	for _, key := range []string{v1alpha1.AnnotationFirstSeen, v1alpha1.AnnotationDocument} {
+		if text, ok := have.Annotations[key]; ok {
+			obj.Annotations[key] = text
+		}
 	}
 	obj.Report.Artifacts = have.Report.Artifacts
 	return equality.Semantic.DeepEqual(withoutTimes(have), withoutTimes(obj))

@@ -21,17 +21,11 @@ func (f *Folder) Keep(name string, size int64, sum [sha256.Size]byte) error {
 		return err
 	}
 	defer before.close()
-	file, err := before.open(name, size)
+	file, err := before.intact(name, size, sum)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	hash := sha256.New()
-	if n, err := io.Copy(hash, io.LimitReader(file, size+1)); err != nil {
-		return before.failed("read", name, err)
-	} else if n != size || [sha256.Size]byte(hash.Sum(nil)) != sum {
-		return before.failed("keep", name, errChanged)
-	}
 	err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(file.Fd())), f.dir.fd, name, unix.AT_SYMLINK_FOLLOW)
 	switch {
 	case err == nil:
@@ -40,6 +34,40 @@ func (f *Folder) Keep(name string, size int64, sum [sha256.Size]byte) error {
 		return f.copy(name, file, size, sum)
 	}
 	return f.dir.failed("link", name, err)
+}
+
+// intact opens a file that has this size and SHA-256. What is read of it is read from its end on.
+func (d *directory) intact(name string, size int64, sum [sha256.Size]byte) (*os.File, error) {
+	file, err := d.open(name, size)
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.New()
+	n, err := io.Copy(hash, io.LimitReader(file, size+1))
+	switch {
+	case err != nil:
+		err = d.failed("read", name, err)
+	case n != size || [sha256.Size]byte(hash.Sum(nil)) != sum:
+		err = d.failed("keep", name, errChanged)
+	default:
+		return file, nil
+	}
+	file.Close()
+	return nil, err
+}
+
+// Check says whether a file of the folder at p has this size and SHA-256.
+func (t *Tree) Check(p Place, name string, size int64, sum [sha256.Size]byte) error {
+	folder, err := t.folder(p)
+	if err != nil {
+		return err
+	}
+	defer folder.close()
+	file, err := folder.intact(name, size, sum)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // copy is Keep where files cannot be linked.

@@ -127,6 +127,35 @@ func (f *Folder) File(name string, write func(io.Writer) error) error {
 	return nil
 }
 
+// Replace replaces a file of the folder at p, which is there, in one step. The file is on the disk when Replace returns.
+func (t *Tree) Replace(p Place, name string, write func(io.Writer) error) error {
+	top, err := t.top()
+	if err != nil {
+		return err
+	}
+	defer top.close()
+	folder, err := top.find(p...)
+	if err != nil {
+		return err
+	}
+	defer folder.close()
+	staging, err := top.descend(incoming, t.writer)
+	if err != nil {
+		return err
+	}
+	defer staging.close()
+	if err := staging.remove(name); err != nil { // of a try that failed
+		return err
+	}
+	if err := (&Folder{dir: staging}).File(name, write); err != nil {
+		return errors.Join(err, staging.remove(name))
+	}
+	if err := unix.Renameat(staging.fd, name, folder.fd, name); err != nil {
+		return errors.Join(folder.failed("put in place", name, err), staging.remove(name))
+	}
+	return folder.sync()
+}
+
 // folder opens the folder at p, which is there. Its owner closes it.
 func (t *Tree) folder(p Place) (*directory, error) {
 	top, err := t.top()

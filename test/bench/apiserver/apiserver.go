@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"sync"
+	"syscall"
 
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
@@ -24,6 +27,8 @@ type Server struct {
 	Dir string
 	// Kubeconfig is a file in it by which User is an administrator.
 	Kubeconfig string
+
+	stop func() error
 }
 
 // Start starts a server whose etcd has room for 8 GiB. change, which may be nil, says what is different about it. The program runs
@@ -37,18 +42,31 @@ func Start(change func(*Server) error) (*Server, error) {
 		Environment: &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("config", "crd", "bases")}, ErrorIfCRDPathMissing: true},
 		Dir:         dir, Kubeconfig: filepath.Join(dir, "kubeconfig"),
 	}
+	s.stop = sync.OnceValue(func() error { return errors.Join(s.Environment.Stop(), os.RemoveAll(dir)) })
 	s.ControlPlane.Etcd = &envtest.Etcd{}
 	s.ControlPlane.Etcd.Configure().Set("quota-backend-bytes", "8589934592")
 	if change != nil {
 		err = change(s)
 	}
 	if err == nil {
+		go s.stopWhenTold()
 		err = s.start()
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, s.Stop()) // what was started of it runs: Environment.Start leaves that to its caller
 	}
 	return s, nil
+}
+
+// stopWhenTold ends the program by a signal. The server's processes have process groups of their own, which no terminal tells.
+func (s *Server) stopWhenTold() {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	number, _ := (<-told).(syscall.Signal)
+	if err := s.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(128 + int(number))
 }
 
 func (s *Server) start() error {
@@ -63,11 +81,8 @@ func (s *Server) start() error {
 	if err == nil {
 		err = os.WriteFile(s.Kubeconfig, text, 0o600)
 	}
-	if err != nil {
-		return errors.Join(err, s.Environment.Stop())
-	}
-	return nil
+	return err
 }
 
 // Stop stops the server and removes its directory.
-func (s *Server) Stop() error { return errors.Join(s.Environment.Stop(), os.RemoveAll(s.Dir)) }
+func (s *Server) Stop() error { return s.stop() }

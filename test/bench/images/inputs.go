@@ -31,6 +31,10 @@ type volume struct {
 	server server
 	db     string
 	runs   int
+	// databases that were made.
+	databases int
+	// profiles is where reporters leave profiles of their CPU; empty: nowhere.
+	profiles string
 	// documents is where reporters keep documents from then on; empty: ConfigMaps.
 	documents string
 }
@@ -90,14 +94,16 @@ func installed() ([]string, error) {
 }
 
 // database makes a database in which every second package of this machine, the first or the second of
-// two, has a made-up advisory (CVE-0000 exists nowhere) that has no fix.
-func (b *volume) database(of int) (err error) {
+// two, has a made-up advisory (CVE-0000 exists nowhere) that has no fix. The others that are named are on
+// packages that no image has.
+func (b *volume) database(of int, others ...string) (err error) {
 	status, err := installed()
 	if err != nil {
 		return err
 	}
-	b.db = filepath.Join(b.dir, fmt.Sprintf("osv2-%d", of))
-	from := filepath.Join(b.dir, fmt.Sprintf("osv-%d", of))
+	b.databases++
+	b.db = filepath.Join(b.dir, fmt.Sprintf("osv2-%d", b.databases))
+	from := filepath.Join(b.dir, fmt.Sprintf("osv-%d", b.databases))
 	if err := os.MkdirAll(from, 0o755); err != nil {
 		return err
 	}
@@ -111,6 +117,9 @@ func (b *volume) database(of int) (err error) {
 		if i%2 == of {
 			err = errors.Join(err, advisory(z, i, name))
 		}
+	}
+	for i, name := range others {
+		err = errors.Join(err, advisory(z, len(status)+i, name))
 	}
 	if err := errors.Join(err, z.Close(), f.Close()); err != nil {
 		return err

@@ -30,6 +30,9 @@ func (b *volume) pod() (spent, error) {
 		Scan: fmt.Sprintf("scan-%d", b.runs), Calls: filepath.Join(work, "calls.json"),
 		Documents: b.documents,
 	}
+	if b.profiles != "" {
+		a.Profile = filepath.Join(b.profiles, fmt.Sprintf("reporter-%d.pprof", b.runs))
+	}
 	for _, dir := range []string{a.Results, a.State} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return spent{}, err

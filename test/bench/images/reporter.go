@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"sync/atomic"
 	"syscall"
 
@@ -35,6 +36,8 @@ type assignment struct {
 	Calls string
 	// Documents is the volume for documents; empty: ConfigMaps.
 	Documents string
+	// Profile is where the reporter writes a profile of its CPU; empty: nowhere.
+	Profile string
 }
 
 // keep says where documents go.
@@ -57,6 +60,17 @@ func beReporter(text string) error {
 		return err
 	}
 	garbage.Pace() // as the agent does
+	if a.Profile != "" {
+		file, err := os.Create(a.Profile)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	config, err := clientcmd.BuildConfigFromFlags("", a.Kubeconfig)

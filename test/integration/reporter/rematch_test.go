@@ -5,13 +5,18 @@ package reporter
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -19,6 +24,7 @@ import (
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/native"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/native/osvdb"
+	"github.com/sifscan/sifscan-operator/node-agent/handover"
 	agent "github.com/sifscan/sifscan-operator/node-agent/reporter"
 	"github.com/sifscan/sifscan-operator/node-agent/scan"
 	"github.com/sifscan/sifscan-operator/test/opens"
@@ -48,7 +54,8 @@ func (p *pod) matchedWith(packages ...string) *pod {
 // calls counts what is asked of the API about ScanReports.
 func calls(api client.WithWatch, reads, writes *int) client.Client {
 	count := func(obj client.Object, n *int) {
-		if _, ok := obj.(*v1alpha1.ScanReport); ok {
+		switch obj.(type) {
+		case *v1alpha1.ScanReport, *metav1.PartialObjectMetadata:
 			*n++
 		}
 	}
@@ -61,7 +68,25 @@ func calls(api client.WithWatch, reads, writes *int) client.Client {
 			count(obj, writes)
 			return c.Update(ctx, obj, opts...)
 		},
+		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			count(obj, writes)
+			return c.Patch(ctx, obj, patch, opts...)
+		},
 	})
+}
+
+// inodes of the files on a volume for documents: what is written anew has another.
+func inodes(v *agent.Volume) map[string]uint64 {
+	GinkgoHelper()
+	all := map[string]uint64{}
+	for folder, names := range folders(v) {
+		for _, name := range names {
+			info, err := os.Stat(filepath.Join(v.Dir, v.SubPath, folder, name))
+			Expect(err).NotTo(HaveOccurred())
+			all[folder+"/"+name] = info.Sys().(*syscall.Stat_t).Ino
+		}
+	}
+	return all
 }
 
 var _ = Describe("A database that is another", func() {
@@ -96,7 +121,90 @@ var _ = Describe("A database that is another", func() {
 		reads, writes = 0, 0
 		Expect(night(s, v, &reads, &writes, "musl", "busybox")).To(BeZero())
 		Expect(counts(s)).To(Equal([]string{"0/0/0/0/2", "0/0/0/0/2"}))
-		Expect([]int{reads, writes}).To(Equal([]int{2, 2}), "a read and a write an image")
+		Expect([]int{reads, writes}).To(Equal([]int{0, 2}), "a write an image")
+	})
+
+	It("is noted, and no other document is touched, where nothing else is found", func() {
+		s, v := newSite().image("a.sif"), newShelf()
+		var reads, writes int
+		night(s, v, &reads, &writes, "musl")
+		before, files := s.reports()[0], inodes(v)
+		itself := filepath.Base(filepath.Dir(before.Report.Artifacts[0].VolumePath)) + "/" + handover.ReportFile
+
+		reads, writes = 0, 0
+		Expect(night(s, v, &reads, &writes, "musl", "of-no-image")).To(BeZero())
+		Expect([]int{reads, writes}).To(Equal([]int{0, 1}))
+		now := inodes(v)
+		Expect(now).To(HaveLen(len(files)))
+		for name, inode := range files {
+			Expect(now[name] == inode).NotTo(Equal(strings.HasSuffix(name, itself)), name)
+		}
+		after := s.reports()[0]
+		there := onVolume(v, after)
+		Expect(there.Report.Scanner).To(Equal(after.Report.Scanner))
+		Expect(there.Report.ObservedAt).To(Equal(after.Report.ObservedAt))
+		Expect(after.Report.Scanner.Database.Digest).NotTo(Equal(before.Report.Scanner.Database.Digest))
+		Expect(after.Annotations[v1alpha1.AnnotationIdentity]).NotTo(Equal(before.Annotations[v1alpha1.AnnotationIdentity]))
+		Expect(after.Annotations[v1alpha1.AnnotationRun]).To(HaveSuffix(s.run))
+		Expect(after.Report.Findings).To(Equal(before.Report.Findings))
+		Expect(after.Report.Artifacts[1:]).To(Equal(before.Report.Artifacts[1:]))
+		text, err := os.ReadFile(filepath.Join(v.Dir, after.Report.Artifacts[0].VolumePath))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(after.Report.Artifacts[0].SHA256).To(Equal(fmt.Sprintf("%x", sha256.Sum256(text))))
+		Expect(after.Annotations[v1alpha1.AnnotationDocument]).To(Equal(after.Report.Artifacts[0].SHA256 + "/20"))
+		delete(after.Annotations, v1alpha1.AnnotationDocument)
+		Expect(there.Annotations).To(Equal(after.Annotations))
+
+		reads, writes = 0, 0
+		Expect(night(s, v, &reads, &writes, "musl", "of-no-image")).To(BeZero())
+		Expect([]int{reads, writes}).To(Equal([]int{0, 0}), "the database is the one that was noted")
+		Expect(night(s, v, &reads, &writes, "musl", "busybox")).To(BeZero())
+		Expect(counts(s)).To(Equal([]string{"0/0/0/0/2"}), "and the next one is matched again")
+	})
+
+	It("is written whole where a document is not what it was, and opens the image in the next run", func() {
+		s, v := newSite().image("a.sif"), newShelf()
+		var reads, writes int
+		night(s, v, &reads, &writes, "musl")
+		at := slices.IndexFunc(s.reports()[0].Report.Artifacts, func(a v1alpha1.Artifact) bool { return a.Name == engine.SPDXFile })
+		forged := filepath.Join(v.Dir, s.reports()[0].Report.Artifacts[at].VolumePath)
+		text, err := os.ReadFile(forged)
+		Expect(err).NotTo(HaveOccurred())
+		text[0] = ' '
+		Expect(os.WriteFile(forged, text, 0o640)).To(Succeed())
+
+		Expect(night(s, v, &reads, &writes, "musl", "of-no-image")).To(BeZero())
+		r := s.reports()[0]
+		Expect(r.Annotations).To(HaveKey(v1alpha1.AnnotationNotKept))
+		Expect(r.Report.Artifacts).NotTo(ContainElement(HaveField("Name", engine.SPDXFile)))
+		Expect(night(s, v, &reads, &writes, "musl", "of-no-image")).NotTo(BeZero())
+	})
+
+	It("takes over what somebody else wrote meanwhile", func() {
+		s, v := newSite().image("a.sif"), newShelf()
+		var reads, writes int
+		night(s, v, &reads, &writes, "musl")
+		s.age()
+		s.run += "1"
+		p := s.pod().on(v).matchedWith("musl", "of-no-image")
+		annotated := false
+		api := interceptor.NewClient(s.account(), interceptor.Funcs{
+			Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+				if !annotated {
+					annotated = true
+					r := s.reports()[0]
+					r.Annotations["example.org/note"] = "looked at"
+					Expect(admin.Update(ctx, &r)).To(Succeed())
+				}
+				return c.Patch(ctx, obj, patch, opts...)
+			},
+		})
+		p.whole(api)
+		Expect(annotated).To(BeTrue())
+		r := s.reports()[0]
+		Expect(r.Annotations).To(HaveKeyWithValue("example.org/note", "looked at"))
+		Expect(r.Annotations[v1alpha1.AnnotationRun]).To(HaveSuffix(s.run))
+		Expect(firstSeen(&r)).To(HaveEach("old"))
 	})
 
 	It("opens images whose documents are in ConfigMaps, which the reporter's account may not read", func() {

@@ -166,6 +166,8 @@ var _ = Describe("A volume for documents", func() {
 			}
 			there := onVolume(v, r)
 			Expect(there.Name).To(Equal(r.Name))
+			Expect(r.Annotations[v1alpha1.AnnotationDocument]).To(Equal(r.Report.Artifacts[0].SHA256 + "/20"))
+			delete(r.Annotations, v1alpha1.AnnotationDocument) // of the very file
 			Expect(there.Annotations).To(Equal(r.Annotations))
 			Expect(there.Report.Artifacts).To(Equal(r.Report.Artifacts[1:]))
 			Expect(there.Report.Target.SizeBytes).To(Equal(r.Report.Target.SizeBytes))
