@@ -54,6 +54,9 @@ func byScanUID(o client.Object) []string {
 	return []string{bucketOf(o.GetLabels()[v1alpha1.LabelScanUID])}
 }
 
+// byNode is the index of pods by their node.
+func byNode(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }
+
 // byScanName is the index of what carries a SIFScan's name.
 func byScanName(o client.Object) []string {
 	return []string{bucketOf(o.GetLabels()[v1alpha1.LabelScan])}

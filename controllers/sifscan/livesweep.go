@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -31,7 +30,8 @@ import (
 const sweepInterval = 10 * time.Minute
 
 // sweeper removes what runs on nodes left in the namespace of node scans, where owner references of
-// a SIFScan do not reach: Jobs and accounts of SIFScans that are gone, or ask for another run.
+// a SIFScan do not reach: Jobs and accounts of SIFScans that are gone, or ask for another run. And whatever pods
+// nodes took along that are gone.
 type sweeper struct{ *Reconciler }
 
 // setupSweeper registers the sweeper. Its requests name a SIFScan by namespace and UID: a deleted one
@@ -48,14 +48,10 @@ func (r *Reconciler) setupSweeper(mgr ctrl.Manager) error {
 		return []reconcile.Request{{NamespacedName: scanLabels(o)}}
 	}
 	changed := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
-	err := ctrl.NewControllerManagedBy(mgr).Named("node-scan-sweeper").
+	return ctrl.NewControllerManagedBy(mgr).Named("node-scan-sweeper").
 		Watches(&v1alpha1.SIFScan{}, handler.EnqueueRequestsFromMapFunc(itself), builder.WithPredicates(changed)).
 		Watches(&batchv1.Job{}, handler.EnqueueRequestsFromMapFunc(byLabel), builder.WithPredicates(onlyCreated())).
 		Complete(reconcile.Func(s.sweepOne))
-	if err != nil {
-		return err
-	}
-	return mgr.Add(manager.RunnableFunc(s.run))
 }
 
 // onlyCreated lets through a Job that a look at a SIFScan made while that was deleted.
@@ -84,8 +80,12 @@ func (s sweeper) run(ctx context.Context) error {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
-		if err := errors.Join(s.sweep(ctx, types.NamespacedName{}), s.releaseLost(ctx)); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "what node scans left is looked for again later")
+		err := s.releaseLost(ctx)
+		if s.Config.NodeScans != nil {
+			err = errors.Join(s.sweep(ctx, types.NamespacedName{}), err)
+		}
+		if err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "what scans left is looked for again later")
 		}
 		select {
 		case <-ctx.Done():

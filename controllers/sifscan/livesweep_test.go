@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -72,7 +73,9 @@ func TestWhatNobodyWantsOnNodesIsRemovedAtTheStartAndEveryTenMinutes(t *testing.
 		leave(old)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- sweeper{&Reconciler{Client: server, Live: server, Config: nodeConfig()}}.run(ctx) }()
+		go func() {
+			ended <- sweeper{&Reconciler{Client: server, Live: server, Clock: clock.RealClock{}, Config: nodeConfig()}}.run(ctx)
+		}()
 		synctest.Wait()
 		if n := there(old); n != 0 {
 			t.Errorf("of another run %d objects are left after the start", n)

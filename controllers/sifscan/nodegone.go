@@ -61,16 +61,25 @@ func (r *Reconciler) takeDown(ctx context.Context, p *pass) (look time.Duration,
 	return sooner(look, nodeGoneAfter), err
 }
 
-// releaseLost does so in the namespace of node scans: Jobs there are deleted with their SIFScan, and on nodes that do not answer.
+// releaseLost does so with all pods on nodes that are gone: of those of a SIFScan that was deleted, or of its Namespace, nobody else thinks.
 func (s sweeper) releaseLost(ctx context.Context) error {
-	list := &corev1.PodList{}
-	if err := s.Client.List(ctx, list, client.InNamespace(s.Config.NodeScans.Namespace), client.HasLabels{v1alpha1.LabelScanUID}); err != nil {
-		return fmt.Errorf("list pods on nodes: %w", err)
+	nodes, now, failed := &corev1.NodeList{}, s.Clock.Now(), troubles{}
+	if err := s.Client.List(ctx, nodes); err != nil {
+		return fmt.Errorf("list Nodes: %w", err)
 	}
-	failed := troubles{}
-	for i := range list.Items {
-		_, err := s.Reconciler.releaseLost(ctx, []*corev1.Pod{&list.Items[i]}, s.Clock.Now())
-		failed.add(err)
+	for i := range nodes.Items {
+		since, silent := silentSince(&nodes.Items[i])
+		if !silent || now.Sub(since) < nodeGoneAfter {
+			continue
+		}
+		pods := &corev1.PodList{}
+		if err := s.Client.List(ctx, pods, client.MatchingFields{indexNode: nodes.Items[i].Name}); err != nil {
+			return fmt.Errorf("list pods on node %s: %w", nodes.Items[i].Name, err)
+		}
+		for j := range pods.Items {
+			_, err := s.Reconciler.releaseLost(ctx, []*corev1.Pod{&pods.Items[j]}, now)
+			failed.add(err)
+		}
 	}
 	return failed.join()
 }

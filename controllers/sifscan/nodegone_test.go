@@ -64,7 +64,8 @@ func podsOnNodes(t *testing.T, job *batchv1.Job, nodes ...*corev1.Node) (*Reconc
 		pod := makePod(job).named("pod-on-" + node.Name).on(node.Name).phase(corev1.PodRunning).obj()
 		objects, pods = append(objects, node, pod), append(pods, pod)
 	}
-	server := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithStatusSubresource(&corev1.Pod{}).WithObjects(objects...).Build()
+	server := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithStatusSubresource(&corev1.Pod{}).WithObjects(objects...).
+		WithIndex(&corev1.Pod{}, indexNode, byNode).Build()
 	there := func(pod *corev1.Pod) bool {
 		return server.Get(t.Context(), client.ObjectKeyFromObject(pod), pod.DeepCopy()) == nil
 	}
@@ -90,12 +91,21 @@ func TestWhatIsLeftOfARunThatIsOverIsGivenUpWhereItsNodeIsGone(t *testing.T) {
 	}
 }
 
-func TestPodsOfNodeScansAreGivenUpWhereTheirNodeIsGone(t *testing.T) {
-	job := makeScan().job()
-	job.Namespace = NodeScansNamespace
-	r, pods, there := podsOnNodes(t, job, makeNode(corev1.ConditionUnknown), makeNode(corev1.ConditionTrue))
-	if err := (sweeper{r}).releaseLost(t.Context()); err != nil || there(pods[0]) || !there(pods[1]) {
-		t.Errorf("on the node that is gone: %v, on the other: %v, %v", there(pods[0]), there(pods[1]), err)
+// Of their SIFScans nothing is there.
+func TestPodsThatNobodyAsksForAreGivenUpWhereTheirNodeIsGone(t *testing.T) {
+	for name, namespace := range map[string]string{"of running containers": NodeScansNamespace, "of a volume": "hpc"} {
+		job := makeScan().job()
+		job.Namespace = namespace
+		r, pods, there := podsOnNodes(t, job, makeNode(corev1.ConditionUnknown), makeNode(corev1.ConditionTrue))
+		s := sweeper{r}
+		r.Clock = testingclock.NewFakePassiveClock(epoch.Add(nodeGoneAfter - time.Second))
+		if err := s.releaseLost(t.Context()); err != nil || !there(pods[0]) {
+			t.Errorf("%s, a second too early: there %v, %v", name, there(pods[0]), err)
+		}
+		r.Clock = testingclock.NewFakePassiveClock(epoch.Add(nodeGoneAfter))
+		if err := s.releaseLost(t.Context()); err != nil || there(pods[0]) || !there(pods[1]) {
+			t.Errorf("%s, on the node that is gone: there %v, on the other: %v, %v", name, there(pods[0]), there(pods[1]), err)
+		}
 	}
 }
 

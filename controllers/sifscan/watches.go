@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -77,7 +78,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		{&v1alpha1.SIFScan{}, indexClaim, byClaim},
 		{&batchv1.Job{}, indexUID, byScanUID},
 		{&corev1.Pod{}, indexUID, byScanUID},
-		{&corev1.Pod{}, indexNode, func(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }},
+		{&corev1.Pod{}, indexNode, byNode},
 		{inventory, indexUID, byScanUID},
 		{inventory, indexName, byScanName},
 	} {
@@ -89,6 +90,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		if err := r.setupSweeper(mgr); err != nil {
 			return err
 		}
+	}
+	if err := mgr.Add(manager.RunnableFunc(sweeper{r}.run)); err != nil {
+		return err
 	}
 	changed := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, completionChanged())
 	return ctrl.NewControllerManagedBy(mgr).
