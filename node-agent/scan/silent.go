@@ -58,7 +58,10 @@ func answered[T any](ctx context.Context, root *volume.Root, call func(context.C
 		case <-ended:
 			ended, late = nil, time.After(grace)
 		case <-late:
-			return none, silentVolume()
+			if watch.Waits() {
+				return none, silentVolume()
+			}
+			return none, context.Cause(ctx)
 		}
 	}
 }

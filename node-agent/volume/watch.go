@@ -24,6 +24,9 @@ func (w *Watch) Answer() {
 	}
 }
 
+// Waits reports whether a call has not ended.
+func (w *Watch) Waits() bool { return w.asked.Load() != w.answered.Load() }
+
 // looks are so many in the time that a silence takes.
 const looks = 10
 
@@ -41,7 +44,7 @@ func (w *Watch) Silent(ctx context.Context, patience time.Duration) <-chan struc
 				return
 			case <-tick.C:
 			}
-			if now := w.answered.Load(); now != before || w.asked.Load() == now {
+			if now := w.answered.Load(); now != before || !w.Waits() {
 				before, quiet = now, 0
 			} else {
 				quiet++
