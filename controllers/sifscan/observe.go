@@ -65,7 +65,7 @@ func (p *pass) record(t *tally) {
 func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result, error) {
 	if isSuspended(p.current) {
 		waiting(v1alpha1.ReasonSuspended, inQueue(p.current)).apply(p.scan, p.now)
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, r.claimLost(ctx, p)
 	}
 	look, err := r.releaseLost(ctx, p.pods, p.now)
 	if err != nil {
@@ -89,10 +89,13 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 		p.tellDeath(t, crew.died[0])
 		return ctrl.Result{RequeueAfter: look}, r.makeRoom(ctx, p)
 	case crew.working == 0 && len(crew.held) > 0:
-		if err := r.claimLost(ctx, p, crew.held[0].holdup); err != nil {
-			return ctrl.Result{}, err
+		held := crew.held[0].holdup
+		if held.reason == v1alpha1.ReasonUnschedulable {
+			if err := r.claimLost(ctx, p); err != nil {
+				return ctrl.Result{}, err
+			}
 		}
-		return r.holdUp(ctx, p, crew.held[0].holdup, look)
+		return r.holdUp(ctx, p, held, look)
 	}
 	message := "waiting for the Job's pod"
 	if len(p.pods) > 0 {

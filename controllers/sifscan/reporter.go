@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 )
 
@@ -61,10 +62,13 @@ func (in JobInputs) reporterArgs() []string {
 		args = append(args, "--scope="+scope)
 	}
 	for i, c := range s.claims() {
-		args = append(args, "--claim="+c.name+"="+string(in.ClaimUIDs[i])+"="+literal(c.subPath))
+		args = append(args, claimArg(c.name, in.ClaimUIDs[i])+literal(c.subPath))
 	}
 	return args
 }
+
+// claimArg names a claim that is scanned, up to the folder of it.
+func claimArg(name string, uid types.UID) string { return "--claim=" + name + "=" + string(uid) + "=" }
 
 // reporterVolumes are the volumes that the reporter needs, its own and those it shares with the scanner.
 func (in JobInputs) reporterVolumes() []corev1.Volume {

@@ -7,12 +7,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -43,22 +47,42 @@ func (r *Reconciler) scannedClaims(ctx context.Context, namespace string, s *set
 	return uids, nil
 }
 
-// claimLost ends the Job whose pod no node takes because a claim went away, and waits for that as before the Job was made.
-// Under the name may come another claim: the pod would read it and keep what it finds as the first one's.
-func (r *Reconciler) claimLost(ctx context.Context, p *pass, by holdup) error {
-	if by.reason != v1alpha1.ReasonUnschedulable {
-		return nil
-	}
+// claimLost ends the Job, of which no node has a pod yet, if a claim went away, and waits for that as before the Job was made.
+// Under the name may come another claim, or has come: the pod would read it and keep what it finds as the first one's.
+func (r *Reconciler) claimLost(ctx context.Context, p *pass) error {
 	s := resolve(&p.scan.Spec)
-	_, err := r.scannedClaims(ctx, p.scan.Namespace, &s)
-	var lost *hold
-	if !errors.As(err, &lost) {
+	uids, err := r.scannedClaims(ctx, p.scan.Namespace, &s)
+	if err == nil {
+		err = r.madeFor(ctx, p.current, s.claims(), uids)
+	}
+	if !errors.As(err, new(*hold)) && !errors.Is(err, errStale) {
 		return err
 	}
 	if err := r.deleteJob(ctx, p.current); err != nil {
 		return err
 	}
-	return lost
+	return err
+}
+
+// madeFor is errStale where a Job was made for other claims of these names. The API server is asked: of a Job's template a cache
+// holds nothing.
+func (r *Reconciler) madeFor(ctx context.Context, job *batchv1.Job, claims []targetClaim, uids []types.UID) error {
+	made := &batchv1.Job{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(job), made); apierrors.IsNotFound(err) {
+		return errStale
+	} else if err != nil {
+		return fmt.Errorf("read Job %s: %w", job.Name, err)
+	}
+	var args []string
+	for _, c := range made.Spec.Template.Spec.InitContainers {
+		args = append(args, c.Args...)
+	}
+	for i, c := range claims {
+		if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, claimArg(c.name, uids[i])) }) {
+			return errStale
+		}
+	}
+	return nil
 }
 
 // listThere holds a scan whose list is not there. Only metadata is read.

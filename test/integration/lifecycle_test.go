@@ -171,6 +171,35 @@ var _ = Describe("A SIFScan", func() {
 		Expect(again.Spec.Template.Spec.InitContainers[0].Args).To(ContainElement(HavePrefix("--claim=shared=" + string(claim.UID) + "=")))
 	})
 
+	It("scans the claim that has come in the place of its own before a node took its pod, or Kueue let it run", Serial, func() {
+		scan, job := startedScan(namespace)
+		pod := startPod(job, "first")
+		other := makeScan(namespace, "kueue")
+		other.Spec.Scheduling.QueueName = "scans"
+		Expect(admin.Create(ctx, other)).To(Succeed())
+		suspended := theJob(other)
+
+		By("replacing the claim while nobody looks")
+		operator.stop()
+		claim := makeClaim(namespace, "shared")
+		change(claim, func(c *corev1.PersistentVolumeClaim) { c.Finalizers = nil })
+		Expect(admin.Delete(ctx, claim)).To(Succeed())
+		claim = makeClaim(namespace, "shared")
+		Expect(admin.Create(ctx, claim)).To(Succeed())
+		pod.Status.Conditions = []corev1.PodCondition{{
+			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes are available", LastTransitionTime: metav1.Now(),
+		}}
+		Expect(admin.Status().Update(ctx, pod)).To(Succeed())
+		operator = startOperator(nil)
+
+		Eventually(func() ([]batchv1.Job, error) { return jobs(namespace) }).ShouldNot(
+			ContainElement(HaveField("UID", BeElementOf(job.UID, suspended.UID))))
+		finishPods(namespace)
+		for _, of := range []*v1alpha1.SIFScan{scan, other} {
+			Expect(theJob(of).Spec.Template.Spec.InitContainers[0].Args).To(ContainElement(HavePrefix("--claim=shared=" + string(claim.UID) + "=")))
+		}
+	})
+
 	It("resumes when its Job is deleted by hand", func() {
 		scan, job := startedScan(namespace)
 		r := reporterOf(scan, job)
