@@ -39,8 +39,8 @@ echo
 $kubectl -n demo get sifscan demo -o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}'
 echo
 echo "Findings (of the demonstration's made-up advisories):"
-$kubectl -n demo get scanreport -o jsonpath='{range .items[*].report.findings[*]}  {.severity}{"\t"}{.ids.ghsa}{"\t"}{.package} {.version}{"\t"}{.fixedVersion}{"\n"}{end}' |
-  awk -F '\t' '{ printf "%-10s %-16s %-34s %s\n", $1, $2, $3, $4 == "" ? "no fix yet" : "fixed in " $4 }'
+$kubectl -n demo get scanreport -o jsonpath='{range .items[*].report.findings[*]}  {.severity}{"\t"}{.key}{"\t"}{.package} {.version}{"\t"}{.fixedVersion}{"\n"}{end}' |
+  awk -F '\t' '{ split($2, id, " "); printf "%-10s %-16s %-34s %s\n", $1, id[1], $3, $4 == "" ? "no fix yet" : "fixed in " $4 }'
 echo
 echo "The interrupted copy:"
 $kubectl -n demo get scanreport -o jsonpath='{range .items[?(@.report.outcome.reason)]}  {.report.target.path}: {.report.outcome.reason}: {.report.outcome.message}{"\n"}{end}'
