@@ -97,7 +97,7 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 		}
 		return r.holdUp(ctx, p, held, look)
 	}
-	message := "waiting for the Job's pod"
+	message := "waiting for the pod of Job " + p.current.Name
 	if len(p.pods) > 0 {
 		message = progressText(t) + crew.notes()
 	}

@@ -26,7 +26,7 @@ var _ = Describe("A SIFScan", func() {
 	It("runs to its end: Job, progress, outcome, Events", func() {
 		scan, job := startedScan(namespace)
 		Expect(metav1.IsControlledBy(job, scan)).To(BeTrue())
-		Eventually(get(scan)).Should(And(beWaiting(v1alpha1.ReasonRunning), say("waiting for the Job's pod")))
+		Eventually(get(scan)).Should(And(beWaiting(v1alpha1.ReasonRunning), say("waiting for the pod of Job "+job.Name)))
 
 		pod := startPod(job, "first")
 		r := reporterOf(scan, job)
