@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -87,11 +86,11 @@ func parseID(annotation, text string, lowest int64) (int64, error) {
 	return n, nil
 }
 
-// namespace returns what the cache holds of a Namespace; nothing where it is not there.
+// namespace returns what the cache holds of a Namespace. apierrors.IsNotFound tells of an error that it holds nothing.
 func (r *Reconciler) namespace(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
 	ns := &metav1.PartialObjectMetadata{}
 	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, ns); client.IgnoreNotFound(err) != nil {
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, ns); err != nil {
 		return nil, fmt.Errorf("read Namespace %s: %w", name, err)
 	}
 	return ns, nil

@@ -4,10 +4,15 @@
 package sifscan
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -44,6 +49,29 @@ func TestIdentityOverride(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("identity (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestANamespaceThatTheCacheDoesNotShowDecidesNothing(t *testing.T) {
+	broken := interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+		return errors.New("the cache is not there")
+	}}
+	for name, tc := range map[string]struct {
+		api   client.Client
+		fails bool // what is asked of a SIFScan
+	}{
+		"it is new": {fake.NewClientBuilder().Build(), false},
+		"no answer": {fake.NewClientBuilder().WithInterceptorFuncs(broken).Build(), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Reconciler{Client: tc.api}
+			if id, err := r.identity(t.Context(), "hpc"); err == nil {
+				t.Errorf("its pods run as %+v, which its annotations may not say", id)
+			}
+			if going, err := r.going(t.Context(), makeScan().obj()); going || (err != nil) != tc.fails {
+				t.Errorf("going: %t, %v", going, err)
 			}
 		})
 	}

@@ -127,7 +127,10 @@ func (r *Reconciler) going(ctx context.Context, scan *v1alpha1.SIFScan) (bool, e
 		return true, nil
 	}
 	ns, err := r.namespace(ctx, scan.Namespace)
-	return !ns.DeletionTimestamp.IsZero(), err
+	if err != nil { // a new one may not be in the cache yet
+		return false, client.IgnoreNotFound(err)
+	}
+	return !ns.DeletionTimestamp.IsZero(), nil
 }
 
 // writeStatus writes the status if it changed, and then tells what happened.
