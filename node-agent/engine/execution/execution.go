@@ -153,6 +153,9 @@ func (c Command) start(s seat) (*process, error) {
 		return nil, errors.Join(err, exited.Close())
 	}
 	p.pid = p.cmd.Process.Pid
+	if little(c.Budget.Tmp) {
+		giveWay(p.pid)
+	}
 	if limit := c.Budget.Tmp; limit > 0 {
 		// No single file grows beyond the limit between two looks at the disk. It is no error where this is not allowed.
 		_ = unix.Prlimit(p.pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(limit), Max: uint64(limit)}, nil)
