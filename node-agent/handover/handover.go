@@ -9,7 +9,7 @@
 //
 //	results/   written by the scanner
 //	  journal.jsonl        one Event a line, in the order things happened
-//	  <folder>/            one image's report.json and documents, complete once it has this name
+//	  <folder>             one image's report.json and documents in one file, complete once an Event names it
 //	state/     written by the reporter
 //	  known.jsonl          one Known a line; the file appears whole, by rename
 //	  acks.jsonl           one Ack a line

@@ -7,11 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"regexp"
-
-	"golang.org/x/sys/unix"
 )
 
 // Reporter is the reporter's end. Whatever it reads was written next to hostile images.
@@ -122,61 +117,4 @@ func (r *Reporter) Ack(a Ack) error {
 func (r *Reporter) remember(a Ack) {
 	a.Recalled = nil
 	r.acked[a.key()] = a
-}
-
-// folderName is what the scanner calls its result folders: nothing hidden, no separator.
-var folderName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}$`)
-
-// Result is a result folder, opened for reading. Nothing in it can lead out of it.
-type Result struct{ root *os.Root }
-
-// Open opens a result folder.
-func (r *Reporter) Open(folder string) (*Result, error) {
-	if !folderName.MatchString(folder) {
-		return nil, fmt.Errorf("the result's folder has the invalid name %.80q", folder)
-	}
-	results, err := os.OpenRoot(r.results)
-	if err != nil {
-		return nil, err
-	}
-	defer results.Close()
-	root, err := results.OpenRoot(folder)
-	if err != nil {
-		return nil, fmt.Errorf("the result's folder: %w", err)
-	}
-	return &Result{root}, nil
-}
-
-// Close closes the folder.
-func (r *Result) Close() error { return r.root.Close() }
-
-// Size returns the size of a file in the folder; only regular files have one.
-func (r *Result) Size(name string) (int64, error) {
-	info, err := r.root.Lstat(name)
-	if err != nil {
-		return 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return 0, fmt.Errorf("%s: not a regular file", name)
-	}
-	return info.Size(), nil
-}
-
-// File opens a regular file of the folder whose size is at most limit bytes.
-func (r *Result) File(name string, limit int64) (io.ReadCloser, error) {
-	size, err := r.Size(name)
-	if err != nil {
-		return nil, err
-	}
-	if size > limit {
-		return nil, fmt.Errorf("%s: %d bytes are more than the %d that are read", name, size, limit)
-	}
-	f, err := r.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(f, limit), f}, nil
 }

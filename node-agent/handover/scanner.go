@@ -113,9 +113,6 @@ func (s *Scanner) Taken() (sum int64, err error) {
 	return sum, nil
 }
 
-// Folder returns the path of a result folder.
-func (s *Scanner) Folder(name string) string { return filepath.Join(s.results, name) }
-
 // ErrNotStored is returned when the reporter says that a result can never be stored.
 var ErrNotStored = errors.New("not stored")
 
@@ -140,7 +137,7 @@ func (s *Scanner) WaitStored(ctx context.Context, folders []string, pending int)
 			if reason != "" {
 				refused = append(refused, fmt.Errorf("%w: %s: %s", ErrNotStored, name, reason))
 			}
-			if err := os.RemoveAll(s.Folder(name)); err != nil {
+			if err := os.Remove(filepath.Join(s.results, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return false, err
 			}
 		}

@@ -6,11 +6,8 @@ package reporter
 import (
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -21,8 +18,7 @@ import (
 func resultOf(t *testing.T, name string, content []byte) *handover.Result {
 	t.Helper()
 	results, state := t.TempDir(), t.TempDir()
-	err := errors.Join(os.Mkdir(filepath.Join(results, "a"), 0o755), os.WriteFile(filepath.Join(results, "a", name), content, 0o644))
-	if err != nil {
+	if err := handover.WriteResult(results, "a", map[string][]byte{name: content}); err != nil {
 		t.Fatal(err)
 	}
 	hand, err := handover.OpenReporter(results, state)

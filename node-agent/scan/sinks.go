@@ -156,7 +156,7 @@ func (p Place) event(e handover.Event) handover.Event {
 	return e
 }
 
-// Deliver renames the result into place, tells the reporter, and waits while too many are not stored yet.
+// Deliver writes the result, tells the reporter, and waits while too many are not stored yet.
 func (h *HandoverSink) Deliver(ctx context.Context, r *Result) error {
 	h.count++
 	folder := fmt.Sprintf("%06d-%s", h.count, FolderName(r.Name))
@@ -166,7 +166,7 @@ func (h *HandoverSink) Deliver(ctx context.Context, r *Result) error {
 		err = h.makeRoom(ctx, files.size())
 	}
 	if err == nil {
-		err = files.write(h.Dir, folder)
+		err = handover.WriteResult(h.Dir, folder, files)
 	}
 	if err != nil {
 		return fmt.Errorf("write the result of %s: %w", r.Report.Target.Path, err)

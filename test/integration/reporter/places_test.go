@@ -4,9 +4,6 @@
 package reporter
 
 import (
-	"os"
-	"path/filepath"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,8 +25,7 @@ func (p *pod) tells(events ...handover.Event) {
 	const body = `{"report":{"target":{"kind":"oci","path":"shown"},"scanner":{"engine":"other"},"outcome":{},"observedAt":"2026-03-01T00:00:00Z"}}`
 	for _, e := range events {
 		if e.Folder != "" {
-			Expect(os.Mkdir(filepath.Join(p.results, e.Folder), 0o755)).To(Succeed())
-			Expect(os.WriteFile(filepath.Join(p.results, e.Folder, handover.ReportFile), []byte(body), 0o644)).To(Succeed())
+			Expect(handover.WriteResult(p.results, e.Folder, map[string][]byte{handover.ReportFile: []byte(body)})).To(Succeed())
 		}
 		e.Type = handover.EventEntry
 		Expect(hand.Tell(e)).To(Succeed())

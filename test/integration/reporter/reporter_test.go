@@ -255,26 +255,28 @@ var _ = Describe("A scan pod", func() {
 		defer hand.Close()
 		_, err = hand.Known(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		folders := map[string]func(dir string) error{
-			"link": func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "report.json")) },
-			"huge": func(dir string) error {
-				return os.WriteFile(filepath.Join(dir, "report.json"), make([]byte, 2<<20), 0o644)
-			},
-			"text": func(dir string) error { return os.WriteFile(filepath.Join(dir, "report.json"), []byte("{"), 0o644) },
-			"types": func(dir string) error {
-				return os.WriteFile(filepath.Join(dir, "report.json"), []byte(`{"report":[]}`), 0o644)
-			},
-			"none": func(string) error { return nil },
-			"good": func(dir string) error {
-				return errors.Join(
-					os.WriteFile(filepath.Join(dir, "report.json"), []byte(`{"metadata":{"name":"sr-of-another","namespace":"kube-system"},
-						"report":{"target":{"path":"/x","kind":"sif","sizeBytes":1,"uid":0,"gid":0},"scanner":{"engine":"other"},"outcome":{},"observedAt":"2026-01-01T00:00:00Z"}}`), 0o644),
-					os.Symlink("/etc/passwd", filepath.Join(dir, "sbom.spdx.json")))
-			},
+		report := func(text string) func(string) error {
+			return func(name string) error {
+				return handover.WriteResult(p.results, name, map[string][]byte{handover.ReportFile: []byte(text)})
+			}
 		}
-		for name, fill := range folders {
-			dir := filepath.Join(p.results, name)
-			Expect(errors.Join(os.Mkdir(dir, 0o755), fill(dir))).To(Succeed())
+		file := func(text string) func(string) error {
+			return func(name string) error { return os.WriteFile(filepath.Join(p.results, name), []byte(text), 0o644) }
+		}
+		results := map[string]func(name string) error{
+			"link":   func(name string) error { return os.Symlink("/etc/passwd", filepath.Join(p.results, name)) },
+			"folder": func(name string) error { return os.Mkdir(filepath.Join(p.results, name), 0o755) },
+			"beyond": file(`[{"name":"report.json","size":2}]` + "\n{"),
+			"listed": file(`{"name":"report.json"}` + "\n{}"),
+			"huge":   report(string(make([]byte, 2<<20))),
+			"text":   report("{"),
+			"types":  report(`{"report":[]}`),
+			"none":   func(name string) error { return handover.WriteResult(p.results, name, nil) },
+			"good": report(`{"metadata":{"name":"sr-of-another","namespace":"kube-system"},
+				"report":{"target":{"path":"/x","kind":"sif","sizeBytes":1,"uid":0,"gid":0},"scanner":{"engine":"other"},"outcome":{},"observedAt":"2026-01-01T00:00:00Z"}}`),
+		}
+		for name, write := range results {
+			Expect(write(name)).To(Succeed())
 			Expect(hand.Tell(handover.Event{Type: handover.EventEntry, Path: name + ".sif", Folder: name, Outcome: v1alpha1.EntryScanned})).To(Succeed())
 		}
 		Expect(hand.Tell(handover.Event{Type: handover.EventEntry, Path: "out.sif", Folder: "../state", Outcome: v1alpha1.EntryScanned})).To(Succeed())
@@ -291,7 +293,7 @@ var _ = Describe("A scan pod", func() {
 			outcomes[e.Path] = e.Outcome
 		}
 		Expect(outcomes).To(Equal(map[string]v1alpha1.EntryOutcome{
-			"link.sif": "failed", "huge.sif": "failed", "text.sif": "failed", "types.sif": "failed", "none.sif": "failed", "out.sif": "failed",
+			"link.sif": "failed", "folder.sif": "failed", "beyond.sif": "failed", "listed.sif": "failed", "huge.sif": "failed", "text.sif": "failed", "types.sif": "failed", "none.sif": "failed", "out.sif": "failed",
 			"good.sif": "scanned",
 		}))
 	})

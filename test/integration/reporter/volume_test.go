@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -82,8 +81,7 @@ func (p *pod) deliver(report v1alpha1.Report, keys ...string) {
 	const folder = "a.sif"
 	body, err := json.Marshal(v1alpha1.ScanReport{Report: report})
 	Expect(err).NotTo(HaveOccurred())
-	Expect(os.Mkdir(filepath.Join(p.results, folder), 0o755)).To(Succeed())
-	Expect(os.WriteFile(filepath.Join(p.results, folder, handover.ReportFile), body, 0o644)).To(Succeed())
+	Expect(handover.WriteResult(p.results, folder, map[string][]byte{handover.ReportFile: body})).To(Succeed())
 	outcome := v1alpha1.EntryScanned
 	if report.Outcome.Reason != "" {
 		outcome = v1alpha1.EntryFailed
@@ -337,10 +335,9 @@ var _ = It("A reporter that was started anew in its pod names every report, and 
 	Expect(err).NotTo(HaveOccurred())
 	Expect(hand.Tell(handover.Event{Type: handover.EventListed, Total: 3})).To(Succeed())
 	for _, name := range []string{"good", "refused"} {
-		dir := filepath.Join(p.results, name)
 		body := fmt.Sprintf(`{"report":{"target":{"path":"/shared/%s.sif","kind":"sif","sizeBytes":1,"uid":0,"gid":0},
 			"scanner":{"engine":"native"},"outcome":{},"summary":{"packages":1,"notAssessed":1},"observedAt":"2026-01-01T00:00:00Z"}}`, name)
-		Expect(errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "report.json"), []byte(body), 0o644))).To(Succeed())
+		Expect(handover.WriteResult(p.results, name, map[string][]byte{handover.ReportFile: []byte(body)})).To(Succeed())
 		Expect(hand.Tell(handover.Event{Type: handover.EventEntry, Path: name + ".sif", Folder: name, Outcome: v1alpha1.EntryScanned})).To(Succeed())
 	}
 	Expect(hand.Tell(handover.Event{Type: handover.EventBegun, Path: "slow.sif"})).To(Succeed())
