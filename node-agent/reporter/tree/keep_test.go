@@ -6,6 +6,7 @@ package tree
 import (
 	"crypto/sha256"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -96,5 +97,73 @@ func TestSizesAreThoseOfFiles(t *testing.T) {
 	got, err := tree.Sizes(place, []string{"a", "b", "c", "d"})
 	if diff := cmp.Diff(map[string]int64{"a": 4, "b": 0}, got); diff != "" || err != nil {
 		t.Errorf("(-want +got):\n%s%v", diff, err)
+	}
+}
+
+// replacing replaces the report of the folder at place.
+func replacing(t *Tree, text string, err error) error {
+	return t.Replace(place, reportFile, func(w io.Writer) error { return errors.Join(err, second(io.WriteString(w, text))) })
+}
+
+func second(_ int, err error) error { return err }
+
+func TestAFileIsReplacedInOneStepAndTheOthersStay(t *testing.T) {
+	v := newVolume(t)
+	tree := v.tree()
+	v.must(put(tree, place, content{reportFile: "1", "sbom.spdx.json": "s"}))
+	v.must(os.WriteFile(v.path("sifscan", incoming, "job-w0", reportFile), []byte("of a try that died"), 0o640))
+	v.must(tree.Replace(place, reportFile, func(w io.Writer) error {
+		if got, err := read(tree, place, reportFile); got != "1" || err != nil {
+			t.Errorf("a reader sees %q (%v) while the new file is written", got, err)
+		}
+		return second(io.WriteString(w, "2"))
+	}))
+	want := map[string]string{"sifscan/" + place.String() + "/report.json": "2", "sifscan/" + place.String() + "/sbom.spdx.json": "s"}
+	if diff := cmp.Diff(want, v.files()); diff != "" {
+		t.Errorf("on the volume (-want +got):\n%s", diff)
+	}
+	failure := errors.New("it ended early")
+	if err := replacing(tree, "3", failure); !errors.Is(err, failure) {
+		t.Errorf("error %v", err)
+	}
+	if diff := cmp.Diff(want, v.files()); diff != "" {
+		t.Errorf("after a failure (-want +got):\n%s", diff)
+	}
+}
+
+func TestNoFileIsReplacedBehindALinkOrWhereNoFolderIs(t *testing.T) {
+	v, outside := newVolume(t), t.TempDir()
+	tree := v.tree()
+	if err := replacing(tree, "2", nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a folder: %v", err)
+	}
+	v.must(os.MkdirAll(v.path("sifscan", filepath.Dir(place.String())), 0o755))
+	v.must(os.Symlink(outside, v.path("sifscan", place.String())))
+	if err := replacing(tree, "2", nil); !errors.Is(err, errInTheWay) {
+		t.Errorf("a link for a folder: %v", err)
+	}
+	if left, _ := os.ReadDir(outside); len(left) > 0 {
+		t.Errorf("written outside of the volume: %v", left)
+	}
+	v.must(os.Remove(v.path("sifscan", place.String())))
+	v.must(put(tree, place, content{"sbom.spdx.json": "s"}))
+	v.must(os.WriteFile(filepath.Join(outside, "a"), []byte("a"), 0o640))
+	v.must(os.Symlink(filepath.Join(outside, "a"), v.path("sifscan", place.String(), reportFile)))
+	v.must(replacing(tree, "2", nil))
+	if text, err := os.ReadFile(filepath.Join(outside, "a")); string(text) != "a" || err != nil {
+		t.Errorf("written through a link: %q, %v", text, err)
+	}
+}
+
+func TestWhatIsCheckedIsNotTouched(t *testing.T) {
+	v := newVolume(t)
+	tree := v.tree()
+	v.must(put(tree, place, content{"a": "text"}))
+	v.must(tree.Check(place, "a", 4, sha256.Sum256([]byte("text"))))
+	if err := tree.Check(place, "a", 4, sha256.Sum256([]byte("tent"))); !errors.Is(err, errChanged) {
+		t.Errorf("other bytes: %v", err)
+	}
+	if err := tree.Check(place, "b", 4, sha256.Sum256([]byte("text"))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is gone: %v", err)
 	}
 }

@@ -75,12 +75,12 @@ func calls(api client.WithWatch, reads, writes *int) client.Client {
 	})
 }
 
-// inodes of the files on a volume for documents: what is written anew has another.
+// inodes of folders and files on a volume for documents: what is written anew has another.
 func inodes(v *agent.Volume) map[string]uint64 {
 	GinkgoHelper()
 	all := map[string]uint64{}
 	for folder, names := range folders(v) {
-		for _, name := range names {
+		for _, name := range append(names, ".") {
 			info, err := os.Stat(filepath.Join(v.Dir, v.SubPath, folder, name))
 			Expect(err).NotTo(HaveOccurred())
 			all[folder+"/"+name] = info.Sys().(*syscall.Stat_t).Ino
@@ -194,6 +194,7 @@ var _ = Describe("A database that is another", func() {
 					annotated = true
 					r := s.reports()[0]
 					r.Annotations["example.org/note"] = "looked at"
+					r.Report.Truncated = 7
 					Expect(admin.Update(ctx, &r)).To(Succeed())
 				}
 				return c.Patch(ctx, obj, patch, opts...)
@@ -203,6 +204,7 @@ var _ = Describe("A database that is another", func() {
 		Expect(annotated).To(BeTrue())
 		r := s.reports()[0]
 		Expect(r.Annotations).To(HaveKeyWithValue("example.org/note", "looked at"))
+		Expect(r.Report.Truncated).To(BeZero(), "the ScanReport says what report.json says")
 		Expect(r.Annotations[v1alpha1.AnnotationRun]).To(HaveSuffix(s.run))
 		Expect(firstSeen(&r)).To(HaveEach("old"))
 	})
