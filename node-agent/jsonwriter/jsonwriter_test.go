@@ -1,0 +1,57 @@
+// Copyright The SIFScan Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package jsonwriter
+
+import (
+	"testing"
+)
+
+func TestStructureAndIndentationAreThoseOfEncodingJSON(t *testing.T) {
+	for indent, want := range map[string]string{
+		"":  `{"a":"<x> \"\\","list":[1,[],{}],"b":1.5}`,
+		" ": "{\n  \"a\": \"<x> \\\"\\\\\",\n  \"list\": [\n   1,\n   [],\n   {}\n  ],\n  \"b\": 1.5\n }",
+	} {
+		w := Writer{Prefix: indent, Indent: indent}
+		w.Grow(16)
+		w.Begin('{')
+		w.Member("a", `<x> "\`)
+		w.Optional("none", "")
+		w.Name("list")
+		w.Begin('[')
+		w.Int(1)
+		w.Begin('[')
+		w.End(']')
+		w.Begin('{')
+		w.End('}')
+		w.End(']')
+		w.Name("b")
+		w.Value(1.5)
+		w.End('}')
+		if got, err := w.Text(); err != nil || string(got) != want {
+			t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+		}
+	}
+}
+
+func TestAnObjectIsOpenedForMoreMembers(t *testing.T) {
+	for want, opened := range map[string]any{
+		`{"a":1,"b":"c"}`: map[string]int{"a": 1},
+		`{"b":"c"}`:       struct{}{},
+	} {
+		var w Writer
+		w.Open(opened)
+		w.Member("b", "c")
+		w.End('}')
+		if got, err := w.Text(); err != nil || string(got) != want {
+			t.Errorf("%s, %v, want %s", got, err, want)
+		}
+	}
+	for _, none := range []any{1, []int{1}, func() {}} {
+		var w Writer
+		w.Open(none)
+		if _, err := w.Text(); err == nil {
+			t.Errorf("%T was opened", none)
+		}
+	}
+}
