@@ -26,6 +26,8 @@ const (
 	alpine image = "alpine.sif"
 	// large unpacks to more than smallTmp, and is small: most of it is one letter.
 	large image = "large.sif"
+	// filling and fillingFast have qscanner's double fill tmp: within seconds, so that it can be looked on, and as fast as it can.
+	filling, fillingFast image = "fills.sif", "fills-fast.sif"
 	// crowded has so many packages that their inventory takes several times crowdedLimit.
 	crowded image = "crowded.sif"
 )
@@ -70,7 +72,7 @@ func makeImages(dir string) {
 		crowded: func(t *fixtures.Tree) { t.With(fixtures.Debian).With(crowd) },
 	}
 	all := maps.Clone(behaviours)
-	all["fills.sif"] = "fill 1000000000"
+	all[filling], all[fillingFast] = "fill 1000000000 at 8000000", "fill 1000000000"
 	for name, behaviour := range all {
 		made[name] = func(t *fixtures.Tree) { t.With(fixtures.Debian).File(".qscanner-double", behaviour+"\n") }
 	}

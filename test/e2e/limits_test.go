@@ -37,7 +37,7 @@ const (
 
 var _ = Describe("A limit", func() {
 	It("of tmp is known before an image is unpacked, and holds what the engine writes: no pod is evicted", func() {
-		s := newSite().secret().image("well.sif", "a.sif").image(large, "b.sif").image("fills.sif", "c.sif").image("well.sif", "d.sif")
+		s := newSite().secret().image("well.sif", "a.sif", "e.sif").image(large, "b.sif").image(filling, "c.sif").image(fillingFast, "d.sif")
 		wanted := s.qscanner()
 		wanted.Spec.Tmp.SizeLimit = ptr.To(resource.MustParse(smallTmp))
 		scan := wanted.create()
@@ -45,12 +45,17 @@ var _ = Describe("A limit", func() {
 		Eventually(get(scan)).WithTimeout(recovery).Should(HaveField("Status.CompletionTime", Not(BeNil())))
 
 		Expect(outcomesOf(scan)).To(Equal(outcomes{
-			"a.sif": v1alpha1.EntryScanned, "b.sif": v1alpha1.EntryFailed, "c.sif": v1alpha1.EntryFailed, "d.sif": v1alpha1.EntryScanned,
+			"a.sif": v1alpha1.EntryScanned, "b.sif": v1alpha1.EntryFailed, "c.sif": v1alpha1.EntryFailed, "d.sif": v1alpha1.EntryFailed,
+			"e.sif": v1alpha1.EntryScanned,
 		}))
 		Expect(reportOf(scan, "b.sif")).To(failWith(v1alpha1.ReasonTmpTooSmall, "raise spec.tmp.sizeLimit"))
-		Expect(reportOf(scan, "c.sif")).To(failWith(v1alpha1.ReasonTmpExhausted, "raise spec.tmp.sizeLimit"))
 		limit := resource.MustParse(smallTmp)
-		Expect(most()).To(And(BeNumerically(">", limit.Value()/2), BeNumerically("<=", limit.Value())), "kubelet never had a reason to evict")
+		within := And(BeNumerically(">", limit.Value()/2), BeNumerically("<=", limit.Value()))
+		for _, path := range []string{"c.sif", "d.sif"} {
+			Expect(reportOf(scan, path)).To(failWith(v1alpha1.ReasonTmpExhausted, "raise spec.tmp.sizeLimit"), path)
+			Expect(stoppedAt(reportOf(scan, path))).To(within, path)
+		}
+		Expect(most()).To(within, "kubelet never had a reason to evict")
 		Expect(podsOf(scan)).To(HaveExactElements(HaveField("Status.Phase", corev1.PodSucceeded)), "nor did it")
 	})
 
@@ -93,7 +98,7 @@ var _ = Describe("A limit", func() {
 		Expect(kept).NotTo(BeEmpty())
 		// The scanner is stopped: only the end of the pod's grace period ends it. Nothing waits for that here.
 		for _, pod := range podsOf(scan) {
-			if p, running := processOf(&pod, "scanner"); running {
+			if p, running := agentOf(pod.UID, scannerCommand); running {
 				p.signal(unix.SIGCONT)
 			}
 		}
@@ -156,13 +161,24 @@ var _ = Describe("A node", func() {
 		Expect(admin.SubResource("eviction").Create(ctx, &pod, &policyv1.Eviction{
 			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
 		})).To(Succeed())
-		scanner.signal(unix.SIGCONT)
+		scanner.goOnToEnd()
 		Eventually(get(scan)).WithTimeout(recovery).Should(beDone())
 		expectAllScannedOnce(scan, kept)
 		Expect(podsOf(scan)).To(HaveExactElements(And(HaveField("UID", Not(Equal(pod.UID))), HaveField("Status.Phase", corev1.PodSucceeded))), "another pod went on")
 		Expect(jobsOf(scan)).To(HaveExactElements(HaveField("Status.Failed", BeZero())))
 	})
 })
+
+// stoppedAt is how many bytes an engine had written when it was stopped, as its image's report tells.
+func stoppedAt(report v1alpha1.ScanReport) int64 {
+	GinkgoHelper()
+	_, said, found := strings.Cut(report.Report.Outcome.Message, "it was stopped at ")
+	Expect(found).To(BeTrue(), report.Report.Outcome.Message)
+	size, _, _ := strings.Cut(said, ";")
+	quantity, err := resource.ParseQuantity(size)
+	Expect(err).NotTo(HaveOccurred())
+	return quantity.Value()
+}
 
 // mostIn begins to look at how much disk the files of a directory take, and returns the function that ends it and tells the most.
 func mostIn(dir string) func() int64 {
@@ -274,6 +290,7 @@ func fillNode(free string) string {
 	node := nodes.Items[i]
 	left := node.Status.Allocatable[corev1.ResourceCPU]
 	left.Sub(resource.MustParse(free))
+	awaitOthersGone(node.Name)
 	Expect(admin.List(ctx, pods, client.MatchingFields{"spec.nodeName": node.Name})).To(Succeed())
 	for _, pod := range pods.Items {
 		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
@@ -300,6 +317,23 @@ func fillNode(free string) string {
 	})
 	Eventually(get(filler)).Should(HaveField("Spec.NodeName", node.Name))
 	return node.Name
+}
+
+// awaitOthersGone waits until no pod of a node is about to go, as those of specs that are over are: what it asks for would be
+// free later.
+func awaitOthersGone(node string) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		spaces, pods := &corev1.NamespaceList{}, &corev1.PodList{}
+		g.Expect(admin.List(ctx, spaces)).To(Succeed())
+		g.Expect(admin.List(ctx, pods, client.MatchingFields{"spec.nodeName": node})).To(Succeed())
+		g.Expect(pods.Items).To(HaveEach(HaveField("DeletionTimestamp", BeNil())))
+		for _, ns := range spaces.Items {
+			if ns.DeletionTimestamp != nil {
+				g.Expect(pods.Items).NotTo(ContainElement(HaveField("Namespace", ns.Name)))
+			}
+		}
+	}).Should(Succeed())
 }
 
 // ghost is a node that the scheduler knows and that no machine stands behind: what is bound to it never starts.

@@ -193,8 +193,8 @@ func observeNodePods(scan *v1alpha1.SIFScan) map[string]observed {
 		g.Expect(admin.List(ctx, pods, mine...)).To(Succeed())
 		for i := range pods.Items {
 			for _, name := range []string{"opener", "scanner"} {
-				if p, ok := processOf(&pods.Items[i], name); ok {
-					if o, err := p.observe(); err == nil && o.name == "node-agent" { // and no longer the runtime
+				if p, ok := agentOf(pods.Items[i].UID, subcommands[name]); ok {
+					if o, err := p.observe(); err == nil && o.name == "node-agent" {
 						o.name = name
 						seen[name] = o
 					}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -42,13 +43,17 @@ func processOf(pod *corev1.Pod, container string) (process, bool) {
 	return process{}, false
 }
 
-// awaitProcess waits until a container of a SIFScan's pod runs.
+// subcommands of the agent, by the container that it runs in.
+var subcommands = map[string]string{"scanner": scannerCommand, "reporter": reporterCommand, "opener": openerCommand}
+
+// awaitProcess waits until the agent runs in a container of a SIFScan's pod. It does not wait for kubelet to tell so, which may be
+// after a small scan is over.
 func awaitProcess(scan *v1alpha1.SIFScan, container string) process {
 	GinkgoHelper()
 	var found process
 	Eventually(func() bool {
 		for _, pod := range podsOf(scan) {
-			if p, ok := processOf(&pod, container); ok {
+			if p, ok := agentOf(pod.UID, subcommands[container]); ok {
 				found = p
 				return true
 			}
@@ -123,13 +128,30 @@ func (s *site) busyScan() wrapper { return s.scan().limit(corev1.ResourceCPU, ma
 func holdMidway(scan *v1alpha1.SIFScan) process {
 	GinkgoHelper()
 	scanner := awaitProcess(scan, "scanner")
-	reports := &v1alpha1.ScanReportList{}
-	Eventually(func() ([]v1alpha1.ScanReport, error) {
-		return reports.Items, admin.List(ctx, reports, client.InNamespace(scan.Namespace))
-	}).WithPolling(pollClosely).ShouldNot(BeEmpty())
-	scanner.signal(unix.SIGSTOP)
 	DeferCleanup(func() { _ = unix.Kill(scanner.pid, unix.SIGCONT) }) // most have ended by then
-	Expect(admin.List(ctx, reports, client.InNamespace(scan.Namespace))).To(Succeed())
-	Expect(len(reports.Items)).To(BeNumerically("<", many/2), "the scan was too fast to be stopped in its middle")
+	reports := &v1alpha1.ScanReportList{}
+	list := func() ([]v1alpha1.ScanReport, error) {
+		err := admin.List(ctx, reports, client.InNamespace(scan.Namespace))
+		return reports.Items, err
+	}
+	// It goes on for moments: what it read is reported while it stands still, however long that takes here.
+	Eventually(func() ([]v1alpha1.ScanReport, error) {
+		scanner.signal(unix.SIGCONT)
+		time.Sleep(pollClosely)
+		scanner.signal(unix.SIGSTOP)
+		return list()
+	}).WithPolling(pollClosely).ShouldNot(BeEmpty())
+	Expect(list()).To(WithTransform(func(all []v1alpha1.ScanReport) int { return len(all) }, BeNumerically("<", many/2)),
+		"the scan was too fast to be stopped in its middle")
 	return scanner
+}
+
+// goOnToEnd has a process that was stopped go on once it is told to end, so that it does nothing else before.
+func (p process) goOnToEnd() {
+	GinkgoHelper()
+	Eventually(func() (uint64, error) {
+		pending, err := strconv.ParseUint(p.status("ShdPnd"), 16, 64)
+		return pending & (1 << (unix.SIGTERM - 1)), err
+	}).ShouldNot(BeZero(), "nobody ends it")
+	p.signal(unix.SIGCONT)
 }

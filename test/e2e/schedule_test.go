@@ -74,7 +74,9 @@ var _ = Describe("A schedule", func() {
 		}
 		manifest := scheduleManifest(s.namespace)
 		kubectl(manifest, "apply", "--server-side", "--force-conflicts", "-f", "-")
-		Expect(get(schedule)()).NotTo(BeNil())
+		// It has seen that the scan ended, and what was applied: nothing is left to be written.
+		Eventually(get(schedule)).Should(And(HaveField("Status.LastSuccessfulTime", Not(BeNil())),
+			WithTransform(func(s *v1alpha1.ScanSchedule) bool { return s.Status.ObservedGeneration == s.Generation }, BeTrue())))
 		version := schedule.ResourceVersion
 		for range 20 {
 			kubectl(manifest, "apply", "--server-side", "--force-conflicts", "-f", "-")

@@ -69,7 +69,7 @@ func awaitWorker(scan *v1alpha1.SIFScan, index string) process {
 	var found process
 	Eventually(func() bool {
 		for _, pod := range podsOf(scan) {
-			p, ok := processOf(&pod, "scanner")
+			p, ok := agentOf(pod.UID, scannerCommand)
 			if !ok || pod.Annotations[batchv1.JobCompletionIndexAnnotation] != index {
 				continue
 			}

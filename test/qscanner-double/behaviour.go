@@ -24,6 +24,7 @@ import (
 //	crash             end by a panic
 //	leak              leave three processes behind: in the group, in a session of its own, without a parent
 //	fill N            write N bytes to the temporary directory, in files of 64 KiB
+//	fill N at R       the same at a pace of R bytes a second
 //	grow N            write N bytes to one file there
 //	eat N             take N bytes of memory, and keep them for a minute
 //	print-token       show the token on both streams and in the files, in several encodings
@@ -42,6 +43,7 @@ type behaviour struct {
 	exit, times            int
 	hang, leak, die, crash bool
 	fill, grow, eat, shout int64
+	fillRate               int64
 	printToken, noPackages bool
 	spoiled                map[string]string
 }
@@ -73,6 +75,10 @@ func (b *behaviour) instruction(words []string) (err error) {
 		b.noPackages = true
 	case words[0] == "fill" && len(words) == 2:
 		bytes(&b.fill)
+	case words[0] == "fill" && len(words) == 4 && words[2] == "at":
+		if bytes(&b.fill); err == nil {
+			b.fillRate, err = strconv.ParseInt(words[3], 10, 64)
+		}
 	case words[0] == "grow" && len(words) == 2:
 		bytes(&b.grow)
 	case words[0] == "eat" && len(words) == 2:
@@ -144,7 +150,10 @@ func shown() []string {
 func (b *behaviour) take() error {
 	dir := os.Getenv("TMPDIR")
 	block := bytes.Repeat([]byte("qscanner-double."), 4096)
-	for i := int64(0); i*int64(len(block)) < b.fill; i++ {
+	for i, began := int64(0), time.Now(); i*int64(len(block)) < b.fill; i++ {
+		if b.fillRate > 0 {
+			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Duration(len(block)) * time.Second / time.Duration(b.fillRate))))
+		}
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("fill-%d", i)), block, 0o600); err != nil {
 			return err
 		}
