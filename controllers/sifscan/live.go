@@ -47,6 +47,9 @@ func (r *Reconciler) live(ctx context.Context, p *pass) (ctrl.Result, error) {
 		return ctrl.Result{}, r.suspendLive(ctx, p)
 	}
 	plan, err := r.plan(ctx, p)
+	if errors.Is(err, errForgotten) {
+		return ctrl.Result{}, r.giveUpLive(ctx, p, nil, r.forgotten)
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -355,14 +358,16 @@ func overdue(p *pass) bool {
 	return d != nil && p.scan.Status.StartTime != nil && p.now.Sub(p.scan.Status.StartTime.Time) >= d.Duration
 }
 
-// giveUpLive ends a run before all is done. What is known stays.
+// giveUpLive ends a run before all is done. What is known stays. The survey is nil where the run's nodes are not known.
 func (r *Reconciler) giveUpLive(ctx context.Context, p *pass, s *survey, why func(*v1alpha1.SIFScan) health) error {
 	if err := r.endNodeJobs(ctx, p); err != nil {
 		return err
 	}
-	p.scan.Status.Nodes = s.counts()
+	if s != nil {
+		p.scan.Status.Nodes = s.counts()
+	}
 	p.end(why(p.scan))
-	return r.revoke(ctx, p.scan.Namespace, nodeAccount(p.scan.UID, p.run))
+	return nil
 }
 
 func tooLong(scan *v1alpha1.SIFScan) health {
@@ -425,6 +430,9 @@ func (r *Reconciler) afterLive(ctx context.Context, p *pass) (ctrl.Result, error
 		return ctrl.Result{}, err
 	}
 	if err := r.removeOldInventories(ctx, p); err != nil || r.Config.NodeScans == nil {
+		return ctrl.Result{}, err
+	}
+	if err := r.revokeFinished(ctx, p); err != nil {
 		return ctrl.Result{}, err
 	}
 	if nodepolicy.Refused(p.scan.Status.Conditions) {

@@ -6,6 +6,7 @@ package sifscan
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,6 +35,15 @@ type plannedNode struct {
 	Pods []string `json:"pods,omitempty"`
 }
 
+// errForgotten: nobody knows the nodes of the run any more.
+var errForgotten = errors.New("the list of the run's nodes is gone")
+
+// forgotten says so.
+func (r *Reconciler) forgotten(scan *v1alpha1.SIFScan) health {
+	return stalled(v1alpha1.ReasonReportUnavailable, fmt.Sprintf("ServiceAccount %s in Namespace %s was deleted, with which this run knew its nodes; %s",
+		nodeAccount(scan.UID, scan.Status.RunID), r.Config.NodeScans.Namespace, again))
+}
+
 // plan returns the nodes of the run, which are chosen once, when it starts. A node's worker is its
 // position in this list.
 func (r *Reconciler) plan(ctx context.Context, p *pass) ([]plannedNode, error) {
@@ -44,8 +54,7 @@ func (r *Reconciler) plan(ctx context.Context, p *pass) ([]plannedNode, error) {
 	case apierrors.IsNotFound(err) && p.scan.Status.StartTime == nil:
 		return r.beginLive(ctx, p)
 	case apierrors.IsNotFound(err):
-		return nil, &hold{stalled: true, reason: v1alpha1.ReasonReportUnavailable, message: fmt.Sprintf(
-			"ServiceAccount %s in Namespace %s was deleted, with which this run knew its nodes; %s", key.Name, key.Namespace, again)}
+		return nil, errForgotten
 	case err != nil:
 		return nil, fmt.Errorf("read ServiceAccount %s: %w", key, err)
 	}
@@ -120,6 +129,15 @@ func nodeBinding(scan *v1alpha1.SIFScan, run, namespace string) *rbacv1.RoleBind
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: v1alpha1.ReporterClusterRole},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account}},
 	}
+}
+
+// revokeFinished removes the account of a run whose status says that it is over, and no sooner: an operator that ended in between
+// would find a run at work that knows its nodes no more. What is left of a run that is long over is the sweeper's.
+func (r *Reconciler) revokeFinished(ctx context.Context, p *pass) error {
+	if p.now.Sub(p.scan.Status.CompletionTime.Time) > sweepInterval {
+		return nil
+	}
+	return r.revoke(ctx, p.scan.Namespace, nodeAccount(p.scan.UID, p.run))
 }
 
 // revoke removes a run's account and its rights. The rights go first: an account of the same name

@@ -25,9 +25,6 @@ func (r *Reconciler) completeLive(ctx context.Context, p *pass, s *survey, image
 	if err != nil {
 		return err
 	}
-	if err := r.revoke(ctx, p.scan.Namespace, nodeAccount(p.scan.UID, p.run)); err != nil {
-		return err
-	}
 	p.end(h)
 	return nil
 }

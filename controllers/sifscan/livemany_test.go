@@ -31,6 +31,7 @@ func crowded(t *testing.T, images int) (*Reconciler, *pass, *survey) {
 	}
 	scan := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
 	p := &pass{scan: scan, run: RunID(scan), now: epoch}
+	p.begin()
 	labels := JobInputs{Scan: scan, Run: p.run}.labels()
 	node := aNode().Node
 	objects := []client.Object{
@@ -48,8 +49,12 @@ func crowded(t *testing.T, images int) (*Reconciler, *pass, *survey) {
 		}
 		objects = append(objects, inventory)
 	}
-	server := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
-	r := &Reconciler{Client: server, Live: server, Config: nodeConfig()}
+	server := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...)
+	for _, of := range []client.Object{&batchv1.Job{}, &corev1.Pod{}, &v1alpha1.ScanInventory{}} {
+		server.WithIndex(of, indexUID, byScanUID)
+	}
+	api := server.Build()
+	r := &Reconciler{Client: api, Live: api, Config: nodeConfig()}
 	r.prepare()
 	return r, p, &survey{nodes: []*nodeState{listed("n1", 0)}}
 }
@@ -66,9 +71,18 @@ func TestARunThatNamesMoreImagesThanItsNodesCanRunIsGivenUp(t *testing.T) {
 	if p.scan.Status.CompletionTime == nil {
 		t.Error("the run goes on, and reads all of it at each look")
 	}
-	left := &corev1.ServiceAccountList{}
-	if err := r.Client.List(t.Context(), left); err != nil || len(left.Items) != 0 {
-		t.Errorf("accounts left: %v, %v", left.Items, err)
+	accounts := func() int {
+		left := &corev1.ServiceAccountList{}
+		if err := r.Client.List(t.Context(), left); err != nil {
+			t.Fatal(err)
+		}
+		return len(left.Items)
+	}
+	if accounts() != 1 {
+		t.Error("the list of the nodes is gone before it is stored that the run is over: should that fail, it never ends")
+	}
+	if _, err := r.live(t.Context(), p); err != nil || accounts() != 0 {
+		t.Errorf("%d accounts are left of a run that is over, %v", accounts(), err)
 	}
 	if jobs, err := r.nodeJobs(t.Context(), p.scan.UID); err != nil || len(jobs) != 0 {
 		t.Errorf("Jobs left: %v, %v", jobs, err)
@@ -99,5 +113,23 @@ func TestInventoriesOfNodesThatARunHasNotAreNotRead(t *testing.T) {
 	images, _, err := r.nextWork(t.Context(), &outlook{p: p, nodes: map[string]*corev1.Node{"n1": &aNode().Node}}, s)
 	if err != nil || len(images.byKey) != 3 || images.found != 3 {
 		t.Errorf("%+v, %v", images, err)
+	}
+}
+
+func TestARunWhoseNodesAreForgottenIsOver(t *testing.T) {
+	r, p, _ := crowded(t, 1)
+	p.scan.Status.StartTime = &metav1.Time{Time: p.now}
+	if err := r.revoke(t.Context(), p.scan.Namespace, nodeAccount(p.scan.UID, p.run)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.live(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	c := meta.FindStatusCondition(p.scan.Status.Conditions, v1alpha1.ConditionStalled)
+	if c == nil || c.Reason != v1alpha1.ReasonReportUnavailable || p.scan.Status.CompletionTime == nil {
+		t.Errorf("completed %v, stalled: %+v", p.scan.Status.CompletionTime, c)
+	}
+	if jobs, err := r.nodeJobs(t.Context(), p.scan.UID); err != nil || len(jobs) != 0 {
+		t.Errorf("Jobs left: %v, %v", jobs, err)
 	}
 }

@@ -30,7 +30,7 @@ import (
 const sweepInterval = 10 * time.Minute
 
 // sweeper removes what runs on nodes left in the namespace of node scans, where owner references of
-// a SIFScan do not reach: Jobs and accounts of SIFScans that are gone, or ask for another run. And whatever pods
+// a SIFScan do not reach: Jobs and accounts of SIFScans that are gone, or ask for another run, and accounts of runs that are over. And whatever pods
 // nodes took along that are gone.
 type sweeper struct{ *Reconciler }
 
@@ -113,21 +113,21 @@ func (s sweeper) sweep(ctx context.Context, only types.NamespacedName) error {
 	if err := s.Live.List(ctx, accounts, ours...); err != nil {
 		return fmt.Errorf("list ServiceAccounts of node scans: %w", err)
 	}
-	wanted, failed := wantedRuns{}, troubles{}
-	unless := func(o client.Object, remove func() error) {
-		ok, err := s.wanted(ctx, wanted, o)
-		if err == nil && !ok {
+	runs, failed := askedRuns{}, troubles{}
+	unless := func(least standing, o client.Object, remove func() error) {
+		stands, err := s.standingOf(ctx, runs, o)
+		if err == nil && stands < least {
 			err = remove()
 		}
 		failed.add(err)
 	}
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
-		unless(job, func() error { return s.deleteJob(ctx, job) })
+		unless(over, job, func() error { return s.deleteJob(ctx, job) })
 	}
 	for i := range accounts.Items {
 		account := &accounts.Items[i]
-		unless(account, func() error { return s.revoke(ctx, scanLabels(account).Namespace, account.Name) })
+		unless(underWay, account, func() error { return s.revoke(ctx, scanLabels(account).Namespace, account.Name) })
 	}
 	return failed.join()
 }
@@ -159,23 +159,43 @@ func (t *troubles) join() error {
 	return errors.Join(append(slices.Clone(t.first), fmt.Errorf("and %d more", t.more))...)
 }
 
-// wantedRuns are the runs that SIFScans ask for, by SIFScan; empty where there is none.
-type wantedRuns map[types.NamespacedName]string
+// standing is how a run stands to what its SIFScan asks for.
+type standing int
 
-// wanted reports whether an object is of a run that its SIFScan asks for.
-func (s sweeper) wanted(ctx context.Context, runs wantedRuns, o client.Object) (bool, error) {
+const (
+	unasked standing = iota // or there is no such SIFScan
+	over                    // its Jobs stay for spec.ttlAfterFinished, its account does not
+	underWay
+)
+
+// askedRuns are what SIFScans ask for.
+type askedRuns map[types.NamespacedName]struct {
+	run string
+	standing
+}
+
+// standingOf says how the run of an object stands.
+func (s sweeper) standingOf(ctx context.Context, runs askedRuns, o client.Object) (standing, error) {
 	key := scanLabels(o)
-	if _, known := runs[key]; !known {
+	asked, known := runs[key]
+	if !known {
 		scan, err := s.byUID(ctx, key)
 		if err != nil {
-			return false, err
+			return unasked, err
 		}
-		runs[key] = ""
 		if scan != nil && scan.DeletionTimestamp.IsZero() && scan.Spec.Target.Running != nil {
-			runs[key] = RunID(scan)
+			p := pass{scan: scan, run: RunID(scan)}
+			asked.run, asked.standing = p.run, underWay
+			if p.finished() {
+				asked.standing = over
+			}
 		}
+		runs[key] = asked
 	}
-	return runs[key] != "" && runs[key] == o.GetLabels()[v1alpha1.LabelRun], nil
+	if asked.run != o.GetLabels()[v1alpha1.LabelRun] {
+		return unasked, nil
+	}
+	return asked.standing, nil
 }
 
 // byUID returns a SIFScan, nil where there is none. What the cache does not have is asked of the API

@@ -139,3 +139,30 @@ func TestWhatCannotBeRemovedFromNodesKeepsNothingElseThere(t *testing.T) {
 		t.Errorf("the error has %d lines", lines)
 	}
 }
+
+func TestOfARunThatIsOverTheAccountIsRemovedAndTheJobStaysItsTime(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		run  string
+		want bool
+	}{{"it is over", "", false}, {"another was before it", "v1-00000000000000aa", true}} {
+		scan := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
+		run := RunID(scan)
+		if tc.run == "" {
+			tc.run = run
+		}
+		scan.Status.RunID, scan.Status.CompletionTime = tc.run, &metav1.Time{Time: epoch}
+		left := leftovers(scan, run)
+		server := sweptServer(t).WithStatusSubresource(scan).WithObjects(scan).WithObjects(left...).Build()
+		if err := (sweeper{&Reconciler{Client: server, Live: server, Config: nodeConfig()}}).sweep(t.Context(), types.NamespacedName{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range left {
+			_, isJob := o.(*batchv1.Job)
+			there := server.Get(t.Context(), client.ObjectKeyFromObject(o), o) == nil
+			if want := isJob || tc.want; there != want {
+				t.Errorf("%s: %T is there: %t, want %t", tc.name, o, there, want)
+			}
+		}
+	}
+}
