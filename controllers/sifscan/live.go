@@ -392,6 +392,7 @@ func (r *Reconciler) suspendLive(ctx context.Context, p *pass) error {
 	if err := r.endNodeJobs(ctx, p); err != nil {
 		return err
 	}
+	r.ledger.drop(client.ObjectKeyFromObject(p.scan))
 	suspended("suspended; what is listed and read is kept; set spec.suspend to false to go on").apply(p.scan, p.now)
 	return nil
 }

@@ -6,6 +6,7 @@ package sifscan
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -93,7 +94,7 @@ func (r *Reconciler) atWork(ctx context.Context, now time.Time) (nodesAtWork, er
 		taken.add(job.scan, job.node)
 	}
 	for scan, c := range r.ledger.asked {
-		if now.Sub(c.at) > askedFor { // deleted, or suspended
+		if now.Sub(c.at) > askedFor { // whatever keeps it from looking
 			delete(r.ledger.asked, scan)
 			continue
 		}
@@ -117,6 +118,13 @@ func (l *nodeLedger) wait(scan types.UID, nodes []string) {
 	c := l.asked[scan]
 	c.nodes = nodes
 	l.asked[scan] = c
+}
+
+// drop forgets that a scan needs slots: it is deleted, or suspended.
+func (l *nodeLedger) drop(scan types.NamespacedName) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.asked, func(_ types.UID, c claim) bool { return c.scan == scan })
 }
 
 // passOn leaves the slots that a scan has no use for to the others.

@@ -150,6 +150,20 @@ func TestASlotIsKeptForNobodyWhoHasNoUseForIt(t *testing.T) {
 	}
 }
 
+func TestASlotIsKeptForNobodyWhoIsDeletedOrSuspended(t *testing.T) {
+	f, first, second := newFleet(t), scanNamed("first"), scanNamed("second")
+	f.look(first, 9)
+	f.look(second, 9)
+	f.ledger.drop(client.ObjectKeyFromObject(second))
+	f.finish(first)
+	if n := f.look(first, 9); n != 4 {
+		t.Errorf("the second is gone: the first has %d of 4", n)
+	}
+	if err := f.releaseDeleted(f.Context(), client.ObjectKeyFromObject(first)); err != nil || len(f.ledger.asked) != 0 {
+		t.Errorf("the first is gone, too: %v, %v", f.ledger.asked, err)
+	}
+}
+
 func TestWhoNeedsNoMoreSlotsCallsThoseWhoWait(t *testing.T) {
 	f, first, second := newFleet(t), scanNamed("first"), scanNamed("second")
 	f.look(first, 4)

@@ -128,6 +128,7 @@ func (r *Reconciler) releaseDeleted(ctx context.Context, scan types.NamespacedNa
 	r.slots.gone(scan)
 	r.vigils.end(scan)
 	r.readings.drop(scan)
+	r.ledger.drop(scan)
 	uid, has := r.slots.of(scan)
 	if !has {
 		return nil
