@@ -83,7 +83,12 @@ func makePod(job *batchv1.Job) *podWrapper {
 	}}
 }
 
-func (w *podWrapper) obj() *corev1.Pod { return w.Pod.DeepCopy() }
+// obj is the pod as a cache shows it.
+func (w *podWrapper) obj() *corev1.Pod {
+	pod := w.Pod.DeepCopy()
+	compactPod(pod)
+	return pod
+}
 
 func (w *podWrapper) named(name string) *podWrapper { w.Name = name; return w }
 
