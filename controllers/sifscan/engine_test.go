@@ -12,8 +12,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 )
@@ -252,5 +257,31 @@ func expectError(t *testing.T, err error, says string) {
 	t.Helper()
 	if (err != nil) != (says != "") || err != nil && !strings.Contains(err.Error(), says) {
 		t.Errorf("got %v, want %q", err, says)
+	}
+}
+
+func TestTheSitesDatabaseIsMissedOnlyWhereTheAPIServerHasNoneEither(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	source := &v1alpha1.DatabaseSource{ClaimName: "db"}
+	there := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "hpc", Name: "db", UID: claimUID}}
+	for _, tc := range []struct {
+		name        string
+		cache, live []client.Object
+		want        *v1alpha1.DatabaseSource
+	}{
+		{"there is none", nil, nil, nil},
+		{"the cache shows it", []client.Object{there}, nil, source},
+		{"the cache does not show it yet", nil, []client.Object{there}, source},
+	} {
+		server := func(objects []client.Object) client.Client {
+			return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+		}
+		r := &Reconciler{Client: server(tc.cache), Live: server(tc.live)}
+		if got, err := r.shared(t.Context(), "hpc", source); err != nil || got != tc.want {
+			t.Errorf("%s: %v, %v", tc.name, got, err)
+		}
 	}
 }

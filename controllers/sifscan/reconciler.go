@@ -31,7 +31,8 @@ import (
 // +kubebuilder:rbac:groups=sifscan.io,resources=scaninventories,verbs=list;watch;patch;delete
 // +kubebuilder:rbac:groups=sifscan.io,resources=scanreports,verbs=get;list;patch;delete
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups="",resources=pods;persistentvolumeclaims;namespaces;nodes,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=pods;namespaces;nodes,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=delete
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;delete

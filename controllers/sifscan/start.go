@@ -202,19 +202,26 @@ func (r *Reconciler) shared(ctx context.Context, namespace string, source *v1alp
 	if source == nil {
 		return nil, nil
 	}
-	_, err := r.claim(ctx, namespace, source.ClaimName, "the operator's flags")
 	var h *hold
-	if errors.As(err, &h) {
-		return nil, nil
+	// A cache may not show yet what was applied together with the SIFScan, which would then be scanned without a database.
+	for _, from := range []client.Reader{r.Client, r.Live} {
+		_, err := claimIn(ctx, from, namespace, source.ClaimName, "the operator's flags")
+		if !errors.As(err, &h) {
+			return source, err
+		}
 	}
-	return source, err
+	return nil, nil
 }
 
-// claim returns the UID of a PersistentVolumeClaim that a field names.
+// claim returns the UID of a PersistentVolumeClaim that a field names, as the cache knows it.
 func (r *Reconciler) claim(ctx context.Context, namespace, name, field string) (types.UID, error) {
+	return claimIn(ctx, r.Client, namespace, name, field)
+}
+
+func claimIn(ctx context.Context, from client.Reader, namespace, name, field string) (types.UID, error) {
 	claim := &metav1.PartialObjectMetadata{}
 	claim.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, claim)
+	err := from.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, claim)
 	switch {
 	case apierrors.IsNotFound(err):
 		return "", &hold{reason: v1alpha1.ReasonVolumeNotFound, message: fmt.Sprintf(
