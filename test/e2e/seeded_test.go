@@ -283,11 +283,41 @@ func (f *field) doom(during, after faults.Scan, i int) error {
 			return fmt.Errorf("%s, whose claim is gone: %w", scan.Name, err)
 		}
 	}
-	// The second never began: only the first can have ended well.
+	// The second came while Kubernetes took the claim away: a scheduler that did not see that yet starts its pod, and the claim stays for as
+	// long as that runs. What it is asked for once the claim is gone never begins.
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: second.Namespace, Name: claimName}}
+	if err := until(ctx, recovery, func() error { return gone(claim) }); err != nil {
+		return err
+	}
+	again := fmt.Sprintf(`{"metadata":{"annotations":{%q:"again"}}}`, v1alpha1.AnnotationRescanAt)
+	err = until(ctx, recovery, func() error {
+		return admin.Patch(ctx, second.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(again)))
+	})
+	if err != nil {
+		return err
+	}
+	err = until(ctx, recovery, func() error {
+		if err := clearly(second); err != nil || second.Status.LastHandledRescanAt == "again" {
+			return err
+		}
+		return errors.New("it was not asked again")
+	})
+	if err != nil {
+		return fmt.Errorf("%s, which is asked for again: %w", second.Name, err)
+	}
 	if !faults.Stalled(second, v1alpha1.ReasonVolumeNotFound) || second.Status.Inventories > 0 {
 		return fmt.Errorf("%s began after its claim was removed: %s: %s", second.Name, conditionsOf(second), messageOf(second))
 	}
 	return nil
+}
+
+// gone reports that an object is there.
+func gone(object client.Object) error {
+	err := admin.Get(ctx, client.ObjectKeyFromObject(object), object)
+	if err == nil {
+		return fmt.Errorf("%s %s is not gone", object.GetObjectKind().GroupVersionKind().Kind, object.GetName())
+	}
+	return client.IgnoreNotFound(err)
 }
 
 // messageOf is what Ready says.
