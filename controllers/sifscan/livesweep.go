@@ -30,8 +30,8 @@ import (
 const sweepInterval = 10 * time.Minute
 
 // sweeper removes what runs on nodes left in the namespace of node scans, where owner references of
-// a SIFScan do not reach: Jobs and accounts of SIFScans that are gone, or ask for another run, and accounts of runs that are over. And whatever pods
-// nodes took along that are gone.
+// a SIFScan do not reach: Jobs and accounts of SIFScans that are gone, or ask for another run, and accounts of runs that are over.
+// In every namespace it gives up our pods on nodes that are gone.
 type sweeper struct{ *Reconciler }
 
 // setupSweeper registers the sweeper. Its requests name a SIFScan by namespace and UID: a deleted one
@@ -123,11 +123,11 @@ func (s sweeper) sweep(ctx context.Context, only types.NamespacedName) error {
 	}
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
-		unless(over, job, func() error { return s.deleteJob(ctx, job) })
+		unless(runOver, job, func() error { return s.deleteJob(ctx, job) })
 	}
 	for i := range accounts.Items {
 		account := &accounts.Items[i]
-		unless(underWay, account, func() error { return s.revoke(ctx, scanLabels(account).Namespace, account.Name) })
+		unless(runUnderWay, account, func() error { return s.revoke(ctx, scanLabels(account).Namespace, account.Name) })
 	}
 	return failed.join()
 }
@@ -163,9 +163,9 @@ func (t *troubles) join() error {
 type standing int
 
 const (
-	unasked standing = iota // or there is no such SIFScan
-	over                    // its Jobs stay for spec.ttlAfterFinished, its account does not
-	underWay
+	runUnasked standing = iota // or there is no such SIFScan
+	runOver                    // its Jobs stay for spec.ttlAfterFinished, its account does not
+	runUnderWay
 )
 
 // askedRuns are what SIFScans ask for.
@@ -181,19 +181,19 @@ func (s sweeper) standingOf(ctx context.Context, runs askedRuns, o client.Object
 	if !known {
 		scan, err := s.byUID(ctx, key)
 		if err != nil {
-			return unasked, err
+			return runUnasked, err
 		}
 		if scan != nil && scan.DeletionTimestamp.IsZero() && scan.Spec.Target.Running != nil {
 			p := pass{scan: scan, run: RunID(scan)}
-			asked.run, asked.standing = p.run, underWay
+			asked.run, asked.standing = p.run, runUnderWay
 			if p.finished() {
-				asked.standing = over
+				asked.standing = runOver
 			}
 		}
 		runs[key] = asked
 	}
 	if asked.run != o.GetLabels()[v1alpha1.LabelRun] {
-		return unasked, nil
+		return runUnasked, nil
 	}
 	return asked.standing, nil
 }

@@ -53,7 +53,7 @@ const (
 	FormatCycloneDX Format = "cyclonedx"
 )
 
-// Names under which documents appear in Result.Documents and in a result folder.
+// Names under which documents appear in Result.Documents and in what is handed over.
 const (
 	InventoryFile = "inventory.json"
 	SPDXFile      = "sbom.spdx.json"

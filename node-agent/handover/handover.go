@@ -32,7 +32,7 @@ const (
 	knownFile   = "known.jsonl"
 	acksFile    = "acks.jsonl"
 
-	// ReportFile is the ScanReport in a result folder.
+	// ReportFile is the ScanReport in a result.
 	ReportFile = "report.json"
 )
 

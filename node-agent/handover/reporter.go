@@ -97,7 +97,7 @@ func (r *Reporter) Follow(ctx context.Context, fn func(Event) error, idle func()
 	return nil
 }
 
-// Answered returns the answer on a result folder that was given before, by this process or an
+// Answered returns the answer on a result that was given before, by this process or an
 // earlier one.
 func (r *Reporter) Answered(folder string) (Ack, bool) {
 	a, ok := r.acked[folder]

@@ -19,7 +19,7 @@ type Scanner struct {
 	journal *lineWriter
 	acks    tail
 
-	acked    map[string]string // result folder → error, empty when stored
+	acked    map[string]string // result → error, empty when stored
 	finished *Ack
 	recalls  int           // how often something was asked back
 	recalled Ack           // the last answer to that
@@ -116,7 +116,7 @@ func (s *Scanner) Taken() (sum int64, err error) {
 // ErrNotStored is returned when the reporter says that a result can never be stored.
 var ErrNotStored = errors.New("not stored")
 
-// WaitStored waits until at most pending of the given result folders are not stored, and
+// WaitStored waits until at most pending of the given results are not stored, and
 // removes those that are. It returns what is left of them. A result that the reporter refused
 // is ErrNotStored.
 func (s *Scanner) WaitStored(ctx context.Context, folders []string, pending int) ([]string, error) {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package reporter is the half of a scan pod that talks to the API server. It uploads each
-// result the moment the scanner renamed it into place, keeps the run's ScanInventory, and
+// result the moment the scanner tells of it, keeps the run's ScanInventory, and
 // tells the scanner what the API already knows. It never touches the target, and treats what
 // the scanner wrote as written by an attacker.
 package reporter
@@ -228,7 +228,7 @@ func (r *Reporter) entry(ctx context.Context, e handover.Event) error {
 }
 
 // entryAgain repeats the entry of a result that was answered before this container was started
-// anew in its pod, and whose folder the scanner may have removed.
+// anew in its pod, and which the scanner may have removed.
 func (r *Reporter) entryAgain(e handover.Event, answer handover.Ack) error {
 	at, err := r.holderOf(e)
 	if err != nil || answer.Error != "" {
