@@ -6,8 +6,9 @@ name=$1; shift
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# The lines by which go test and Ginkgo name a test that failed, with those that follow.
+# The lines by which go test and Ginkgo name a test that failed, with those that follow. Ginkgo colours its own.
 failures() {
+  sed -i 's/\x1b\[[0-9;]*m//g' "$log"
   grep -qE '^== .*: FAILED \([0-9]+\)' "$log" && return # a stage within this one, which has said it
   grep -aE -A 12 '^ *(--- FAIL: |\[FAILED\] |panic: |WARNING: DATA RACE)' "$log" | cut -c 1-300 | head -n 40
   grep -aE -A 1 '^ *\[FAIL\] ' "$log" | cut -c 1-300 | head -n 20

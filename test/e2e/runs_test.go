@@ -4,8 +4,6 @@
 package e2e
 
 import (
-	"slices"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
@@ -119,12 +117,9 @@ var _ = Describe("When a scan runs", func() {
 
 	It("on a node is ended there when it is deleted, though nothing owns its Jobs", func() {
 		s := siteWithoutClaim()
-		nodes := &corev1.NodeList{}
-		Expect(admin.List(ctx, nodes)).To(Succeed())
-		real := slices.IndexFunc(nodes.Items, func(n corev1.Node) bool { return len(n.Spec.Taints) == 0 })
 		w := wrapper{&v1alpha1.SIFScan{
 			ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "running"},
-			Spec:       v1alpha1.SIFScanSpec{Target: v1alpha1.Target{Running: &v1alpha1.RunningTarget{NodeName: nodes.Items[real].Name, ListOnly: true}}},
+			Spec:       v1alpha1.SIFScanSpec{Target: v1alpha1.Target{Running: &v1alpha1.RunningTarget{NodeName: realNode().Name, ListOnly: true}}},
 		}}
 		scan := w.create()
 		left := func(lists ...client.ObjectList) (n int) {

@@ -43,7 +43,7 @@ var (
 	restConfig *rest.Config
 	scheme     = runtime.NewScheme()
 	// admin may do everything and reads past every cache.
-	admin client.Client
+	admin client.WithWatch
 )
 
 func TestEndToEnd(t *testing.T) {
@@ -74,6 +74,6 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 	restConfig, err = clientcmd.BuildConfigFromFlags("", os.Getenv(kubeconfigVariable))
 	Expect(err).NotTo(HaveOccurred())
 	restConfig.QPS, restConfig.Burst = 200, 200
-	admin, err = client.New(restConfig, client.Options{Scheme: scheme})
+	admin, err = client.NewWithWatch(restConfig, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 })

@@ -238,11 +238,9 @@ func newHub() *hub {
 // besideTheNode is this machine's address in the node's network, which pods can reach. They have no DNS in this cluster.
 func besideTheNode() string {
 	GinkgoHelper()
-	nodes := &corev1.NodeList{}
-	Expect(admin.List(ctx, nodes)).To(Succeed())
 	ours, err := net.InterfaceAddrs()
 	Expect(err).NotTo(HaveOccurred())
-	for _, its := range nodes.Items[0].Status.Addresses {
+	for _, its := range realNode().Status.Addresses {
 		for _, a := range ours {
 			if network, ok := a.(*net.IPNet); ok && its.Type == corev1.NodeInternalIP && network.Contains(net.ParseIP(its.Address)) {
 				return network.IP.String()
