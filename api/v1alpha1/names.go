@@ -186,6 +186,10 @@ const (
 	// AnnotationJudged there, written by the controller: the UID of the worker's last pod that died, "/", and Death….
 	AnnotationJudged = "sifscan.io/last-death-of"
 
+	// AnnotationProgress on each chunk of a worker's ScanInventory, written by the reporter: how many of the chunk's entries are
+	// scanned/unchanged/failed/unsupported/denied/changing, and behind them, once they are listed, /targets of the worker.
+	AnnotationProgress = "sifscan.io/progress"
+
 	// AnnotationNode is the node that a Job in the namespace of node scans is for.
 	AnnotationNode = "sifscan.io/node"
 	// AnnotationNodeOutcome on the first chunk of a node's ScanInventory: what came of the node, a

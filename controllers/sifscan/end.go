@@ -63,7 +63,7 @@ func (r *Reconciler) suspend(ctx context.Context, p *pass) (ctrl.Result, error) 
 	}
 	message := "suspended before it started; set spec.suspend to false to start it"
 	if p.scan.Status.StartTime != nil {
-		t, err := r.tally(ctx, p)
+		t, err := r.look(ctx, p)
 		if err != nil {
 			return ctrl.Result{}, err
 		}

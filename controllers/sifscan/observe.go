@@ -20,7 +20,7 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (ctrl.Result, error) 
 	if p.scan.Status.StartTime == nil { // the operator ended between the Job and the status
 		p.scan.Status.StartTime = p.current.CreationTimestamp.DeepCopy()
 	}
-	t, err := r.tally(ctx, p)
+	t, err := r.look(ctx, p)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -86,6 +86,11 @@ func (r *Reconciler) follow(ctx context.Context, p *pass, t *tally) (ctrl.Result
 	case out:
 		return r.holdUp(ctx, p, kept, look)
 	case crew.working == 0 && len(crew.died) > 0:
+		// Which deaths images are blamed for stands beside the entries.
+		if t, err = r.tally(ctx, p); err != nil {
+			return ctrl.Result{}, err
+		}
+		p.record(t)
 		p.tellDeath(t, crew.died[0])
 		return ctrl.Result{RequeueAfter: look}, r.makeRoom(ctx, p)
 	case crew.working == 0 && len(crew.held) > 0:

@@ -98,10 +98,7 @@ func (t *tally) add(job string, inventory *v1alpha1.ScanInventory) {
 	}
 	t.chunks++
 	if total := inventory.Worker.Total; chunk == 0 && total != nil {
-		t.totals[worker] = int64(*total)
-		if t.workers == 1 {
-			t.targets.Discovered = max(*total, 0)
-		}
+		t.share(worker, *total)
 	}
 	if chunk == 0 { // all chunks repeat it
 		t.suspect(worker, inventory.Worker.InFlight)
@@ -116,6 +113,14 @@ func (t *tally) add(job string, inventory *v1alpha1.ScanInventory) {
 	t.blame(worker, entries)
 	for i := range entries {
 		t.count(&entries[i])
+	}
+}
+
+// share takes over how many targets a worker has.
+func (t *tally) share(worker, total int32) {
+	t.totals[worker] = int64(total)
+	if t.workers == 1 {
+		t.targets.Discovered = max(total, 0)
 	}
 }
 

@@ -31,7 +31,7 @@ import (
 )
 
 // inventoryInterval is the least time between two looks at a run because its inventories moved: each
-// of up to 64 workers writes every ten seconds. A look reads all of them, and writes the status.
+// of up to 64 workers writes every ten seconds. A look adds all of them up, and writes the status.
 const inventoryInterval = 10 * time.Second
 
 // concurrentReconciles: a look waits for the API server most of the time, and one at a large

@@ -150,7 +150,7 @@ func parseIndexes(text string) (indexes []int32) {
 // listLost reports whether the worker is gone for good that should have made the list of a run.
 // The others would wait for it.
 func listLost(job *batchv1.Job, t *tally) bool {
-	return t.workers > 1 && t.planned == nil && slices.Contains(failedWorkers(job), 0)
+	return job != nil && t.workers > 1 && t.planned == nil && slices.Contains(failedWorkers(job), 0)
 }
 
 // podsOf are the pods of some workers; all where none is named.

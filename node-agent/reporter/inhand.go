@@ -5,6 +5,7 @@ package reporter
 
 import (
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
@@ -52,10 +53,11 @@ func blameless(annotations map[string]string) bool {
 	return state != v1alpha1.InHandLost
 }
 
-// annotations of a chunk: the controller's, which an update must not remove, and on the first what the worker says.
+// annotations of a chunk: the controller's, which an update must not remove, how far it is, and on the first what else the worker says.
 func (in *inventory) annotations(chunk int) map[string]string {
 	all := withAll(nil, in.chunks[chunk].annotations)
 	delete(all, v1alpha1.AnnotationInHand)
+	all[v1alpha1.AnnotationProgress] = in.progress(chunk)
 	if chunk > 0 {
 		return all
 	}
@@ -66,6 +68,24 @@ func (in *inventory) annotations(chunk int) map[string]string {
 		all[v1alpha1.AnnotationNotStored] = in.notStored
 	}
 	return all
+}
+
+// progress says in short what a chunk's entries say, for who follows a run and reads none of them.
+func (in *inventory) progress(chunk int) string {
+	counts := map[v1alpha1.EntryOutcome]int{}
+	for _, it := range in.items[in.chunks[chunk].from:in.chunks[chunk].to] {
+		if it.entry != nil {
+			counts[it.entry.Outcome]++
+		}
+	}
+	var numbers []string
+	for _, outcome := range outcomes {
+		numbers = append(numbers, strconv.Itoa(counts[outcome]))
+	}
+	if in.total != nil {
+		numbers = append(numbers, strconv.Itoa(int(*in.total)))
+	}
+	return strings.Join(numbers, "/")
 }
 
 // suspects are the image in hand, and then those that killed an earlier pod and have no outcome yet, worst first.

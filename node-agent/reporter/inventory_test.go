@@ -92,6 +92,28 @@ func TestAnInventoryOfAnEarlierPodGoesOn(t *testing.T) {
 	}
 }
 
+func TestEachChunkSaysInShortWhatItsEntriesSay(t *testing.T) {
+	in := newInventory(options())
+	for i, outcome := range outcomes {
+		for n := range i + 1 {
+			in.entry(fmt.Sprintf("%s-%d.sif", outcome, n), outcome, "")
+		}
+	}
+	for i := range v1alpha1.MaxInventoryEntries {
+		in.entry(fmt.Sprintf("%d.sif", i), v1alpha1.EntryUnchanged, "")
+	}
+	if got := in.object(0).Annotations[v1alpha1.AnnotationProgress]; got != "1/1981/3/4/5/6" {
+		t.Errorf("before they are listed: %s", got)
+	}
+	in.listed(2021)
+	in.entry("changing-0.sif", v1alpha1.EntryScanned, "sr-c")
+	for i, want := range []string{"2/1981/3/4/5/5/2021", "0/21/0/0/0/0/2021"} {
+		if got := in.object(i).Annotations[v1alpha1.AnnotationProgress]; got != want {
+			t.Errorf("chunk %d: %s, want %s", i, got, want)
+		}
+	}
+}
+
 func TestASecondOutcomeOfAPathTakesTheFirstOnesPlace(t *testing.T) {
 	in := newInventory(options())
 	in.entry("a.sif", v1alpha1.EntryChanging, "")
