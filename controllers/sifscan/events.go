@@ -43,8 +43,9 @@ func (p *pass) tellJobCreated() {
 	}
 }
 
-// hadQueued reports whether the scan waited its turn until now. Thousands may in a night, and each Event is a write:
-// that its turn came, and with which Job, is told by the same conditions that told of the wait.
+// hadQueued reports whether the scan waited its turn until now. Thousands may in a night, and an Event of its Job would be the
+// sixth write for each, after three of its status, the Job and the Event of its end: that its turn came, and with which
+// Job, is told by the same conditions that told of the wait.
 func (p *pass) hadQueued() bool { return reasonOf(&p.before) == v1alpha1.ReasonQueued }
 
 // emit tells what was done, and what the status that is now stored has new.
