@@ -5,7 +5,6 @@ package sifscan
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -46,17 +45,6 @@ func (p *pass) overdue() bool {
 func (p *pass) giveUp(t *tally) {
 	stalled(v1alpha1.ReasonDeadlineExceeded, fmt.Sprintf(
 		"the run took longer than spec.deadline of %s: ended, %s; raise spec.deadline, %s, or spec.parallelism, and %s, finished images are not read again",
-		p.scan.Spec.Deadline.Duration, progressText(t), twiceAsLong(p.scan.Spec.Deadline.Duration), again)).apply(p.scan, p.now)
+		p.scan.Spec.Deadline.Duration, progressText(t), v1alpha1.TwiceAsLong(p.scan.Spec.Deadline.Duration), again)).apply(p.scan, p.now)
 	p.scan.Status.CompletionTime = ptr.To(metav1.NewTime(p.now))
-}
-
-// twiceAsLong is the next value to try of a time.
-func twiceAsLong(d time.Duration) string {
-	text := (2 * d).String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = strings.TrimSuffix(text, zero[1:])
-		}
-	}
-	return "for instance to " + text
 }

@@ -374,7 +374,7 @@ func tooLong(scan *v1alpha1.SIFScan) health {
 	n := scan.Status.Nodes
 	return stalled(v1alpha1.ReasonDeadlineExceeded, fmt.Sprintf(
 		"the run took longer than spec.deadline (%s): the containers of %d of %s are listed; raise it, %s, or select fewer nodes; %s",
-		scan.Spec.Deadline.Duration, n.Done, counted(n.Selected, "node", "nodes"), twiceAsLong(scan.Spec.Deadline.Duration), again))
+		scan.Spec.Deadline.Duration, n.Done, counted(n.Selected, "node", "nodes"), v1alpha1.TwiceAsLong(scan.Spec.Deadline.Duration), again))
 }
 
 var errTooManyImages = errors.New("more images than a run reads")

@@ -3,12 +3,7 @@
 
 package engine
 
-import (
-	"strings"
-	"time"
-
-	"k8s.io/apimachinery/pkg/api/resource"
-)
+import "k8s.io/apimachinery/pkg/api/resource"
 
 // Setter is who sets what limits a scan: messages name what he can change.
 type Setter int
@@ -33,17 +28,6 @@ func Twice(limit int64) string {
 		return ""
 	}
 	return ", for instance to " + resource.NewQuantity((2*limit+mebi-1)/mebi*mebi, resource.BinarySI).String()
-}
-
-// TwiceAsLong is the next value to try of a time, as a SIFScan is told it.
-func TwiceAsLong(limit time.Duration) string {
-	text := (2 * limit).String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = strings.TrimSuffix(text, zero[1:])
-		}
-	}
-	return ", for instance to " + text
 }
 
 // Tmp names where images are extracted.

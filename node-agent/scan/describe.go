@@ -123,7 +123,7 @@ func (r *Result) fail(ctx context.Context, err error, timeout time.Duration) {
 	reason, message := explain(err)
 	if errors.Is(context.Cause(ctx), errTimeout) {
 		reason = v1alpha1.ReasonDeadlineExceeded
-		message = fmt.Sprintf("the scan took longer than %s; raise spec.scanner.timeout (--timeout)%s", timeout, engine.TwiceAsLong(timeout))
+		message = fmt.Sprintf("the scan took longer than %s; raise spec.scanner.timeout (--timeout), %s", timeout, v1alpha1.TwiceAsLong(timeout))
 	}
 	r.set(reason, message)
 	var live *liveError
