@@ -21,9 +21,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/cmd/garbage"
 	"github.com/sifscan/sifscan-operator/controllers/scanschedule"
 	"github.com/sifscan/sifscan-operator/controllers/sifscan"
-	"github.com/sifscan/sifscan-operator/node-agent/garbage"
 )
 
 // version is set when the binary is linked.

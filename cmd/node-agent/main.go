@@ -20,7 +20,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
-	"github.com/sifscan/sifscan-operator/node-agent/garbage"
+	"github.com/sifscan/sifscan-operator/cmd/garbage"
 	"github.com/sifscan/sifscan-operator/node-agent/printable"
 )
 

@@ -22,8 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
+	"github.com/sifscan/sifscan-operator/cmd/garbage"
 	"github.com/sifscan/sifscan-operator/node-agent/engine/native"
-	"github.com/sifscan/sifscan-operator/node-agent/garbage"
 	"github.com/sifscan/sifscan-operator/node-agent/reporter"
 )
 
