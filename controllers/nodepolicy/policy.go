@@ -72,6 +72,10 @@ func missing(policy *admissionv1.ValidatingAdmissionPolicy, binding *admissionv1
 		return "validationActions of ValidatingAdmissionPolicyBinding " + Name + " are without Deny"
 	case binding.Spec.MatchResources != nil:
 		return "matchResources of ValidatingAdmissionPolicyBinding " + Name + " leave something out"
+	// kube-apiserver counts changes of the spec from 1 on. What the binding said in between nobody can tell, nor since when it
+	// says what it does. The policy may change: with a new version of the operator it does.
+	case binding.Generation > 1:
+		return "ValidatingAdmissionPolicyBinding " + Name + " was edited, may have denied nothing meanwhile, and has to be deleted first"
 	}
 	return ""
 }

@@ -38,10 +38,17 @@ func TestNodesAreNotScannedWhereAdmissionDoesNotAskWhoMay(t *testing.T) {
 		"a binding of some namespaces": {func(_ *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) {
 			b.Spec.MatchResources = &admissionv1.MatchResources{}
 		}, "matchResources"},
+		"a binding that was edited, and edited back": {func(_ *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) {
+			b.Generation = 3
+		}, "was edited"},
+		"a policy of a later version of the operator": {func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
+			p.Generation = 2
+		}, ""},
 	} {
 		policy, binding := &admissionv1.ValidatingAdmissionPolicy{}, &admissionv1.ValidatingAdmissionPolicyBinding{}
-		policy.Name, policy.Spec.FailurePolicy = Name, ptr.To(admissionv1.Fail)
-		binding.Name, binding.Spec.PolicyName, binding.Spec.ValidationActions = Name, Name, []admissionv1.ValidationAction{admissionv1.Deny}
+		policy.Name, policy.Generation, policy.Spec.FailurePolicy = Name, 1, ptr.To(admissionv1.Fail)
+		binding.Name, binding.Generation = Name, 1
+		binding.Spec.PolicyName, binding.Spec.ValidationActions = Name, []admissionv1.ValidationAction{admissionv1.Deny}
 		tc.change(policy, binding)
 		if got := missing(policy, binding); (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)

@@ -109,6 +109,25 @@ var _ = Describe("Where admission does not ask who may have nodes scanned", Seri
 		Eventually(scansOf(schedule)).Should(HaveLen(2))
 		Eventually(readySaid(schedule)).Should(HavePrefix("True/Scheduled"))
 	})
+
+	It("nothing begins with a binding that was edited and edited back, before it is made anew", func() {
+		binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: nodepolicy.Name}}
+		for _, action := range []admissionv1.ValidationAction{admissionv1.Audit, admissionv1.Deny} {
+			change(binding, func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+				b.Spec.ValidationActions = []admissionv1.ValidationAction{action}
+			})
+		}
+		running := func(name string) *v1alpha1.SIFScan {
+			return scanOf(namespace, name, v1alpha1.Target{Running: &v1alpha1.RunningTarget{NodeName: namespace}})
+		}
+		scan = running("of-an-edited-binding")
+		Expect(admin.Create(ctx, scan)).To(Succeed())
+		Eventually(get(scan)).Should(And(have(unasked), say("ValidatingAdmissionPolicyBinding sifscan-node-scans was edited"), say("has to be deleted first")))
+		unenforced(namespace, "unasked")()
+		scan = running("of-one-made-anew")
+		Expect(admin.Create(ctx, scan)).To(Succeed())
+		listingOf(scan, namespace)
+	})
 })
 
 // readySaid reads what a ScanSchedule's Ready says.
