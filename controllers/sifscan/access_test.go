@@ -22,7 +22,7 @@ func TestAccessIsLookedAtOnceInFiveSeconds(t *testing.T) {
 			return c.Get(ctx, key, obj, opts...)
 		},
 	}).Build()
-	r, now := &Reconciler{Client: api, Live: api}, time.Now()
+	r, now := &Reconciler{Client: cacheOf(api), Live: api}, time.Now()
 	look := func(namespace string, at time.Time, wantReads int) {
 		t.Helper()
 		before := reads

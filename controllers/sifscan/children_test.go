@@ -32,12 +32,12 @@ func TestClassify(t *testing.T) {
 	orphan := current.DeepCopy()
 	orphan.Name, orphan.UID, orphan.OwnerReferences = "orphan", "orphan", nil
 
-	got := classify(scan.obj(), scan.run(), []batchv1.Job{*foreign, *earlier, *current, *orphan}, []corev1.Pod{
-		makePod(current).named("working").phase(corev1.PodRunning).Pod,
-		makePod(current).named("done").phase(corev1.PodFailed).Pod,
-		makePod(earlier).named("old-running").phase(corev1.PodRunning).Pod,
-		makePod(earlier).named("old-done").phase(corev1.PodSucceeded).Pod,
-		makePod(foreign).named("foreign-pending").Pod,
+	got := classify(scan.obj(), scan.run(), []batchv1.Job{*cached(foreign), *cached(earlier), *cached(current), *cached(orphan)}, []corev1.Pod{
+		*makePod(current).named("working").phase(corev1.PodRunning).obj(),
+		*makePod(current).named("done").phase(corev1.PodFailed).obj(),
+		*makePod(earlier).named("old-running").phase(corev1.PodRunning).obj(),
+		*makePod(earlier).named("old-done").phase(corev1.PodSucceeded).obj(),
+		*makePod(foreign).named("foreign-pending").obj(),
 	})
 	if got.current == nil || got.current.UID != current.UID {
 		t.Errorf("current Job is %v", got.current)
@@ -63,11 +63,11 @@ func TestAJobUnderTheRightNameIsNotEnough(t *testing.T) {
 	} {
 		job := scan.job()
 		change(job)
-		if isJobOf(job, scan.obj(), scan.run()) {
+		if isJobOf(cached(job), scan.obj(), scan.run()) {
 			t.Errorf("a Job with %s passes as the run's", name)
 		}
 	}
-	if !isJobOf(scan.job(), scan.obj(), scan.run()) {
+	if !isJobOf(cached(scan.job()), scan.obj(), scan.run()) {
 		t.Error("the run's own Job does not pass")
 	}
 }

@@ -41,7 +41,7 @@ func TestTheDeadlineIsThePodsAndNotTheJobs(t *testing.T) {
 func TestWhenARunMustHaveEnded(t *testing.T) {
 	started := func(job *batchv1.Job) *batchv1.Job {
 		job.Status.StartTime = ptr.To(metav1.NewTime(epoch.Add(time.Minute)))
-		return job
+		return cached(job)
 	}
 	scan := within(time.Hour)
 	suspended := started(scan.job())
@@ -55,7 +55,7 @@ func TestWhenARunMustHaveEnded(t *testing.T) {
 		{"an hour after the Job started", scan, started(scan.job()), epoch.Add(time.Minute + time.Hour)},
 		{"no deadline", makeScan(), started(scan.job()), time.Time{}},
 		{"no Job yet", scan, nil, time.Time{}},
-		{"not started yet", scan, scan.job(), time.Time{}},
+		{"not started yet", scan, cached(scan.job()), time.Time{}},
 		{"time in a queue does not count", scan, suspended, time.Time{}},
 	} {
 		got, limited := deadlineOf(&tc.scan.Spec, tc.job)
@@ -131,7 +131,7 @@ func TestWhatAJobTakesASlotFor(t *testing.T) {
 		{"failed", job(condition(batchv1.JobFailed)), false},
 		{"suspended by Kueue", job(func(job *batchv1.Job) { job.Spec.Suspend = ptr.To(true) }), false},
 	} {
-		if got := atWork(tc.job); got != tc.want {
+		if got := atWork(cached(tc.job)); got != tc.want {
 			t.Errorf("%s: %v", tc.name, got)
 		}
 	}

@@ -152,7 +152,6 @@ func TestDeathOfANodesPod(t *testing.T) {
 	}
 }
 
-// Of Jobs and pods as caches show them.
 func TestWhatANodesScannerNeededIsSaidWithTheNodeAndWhatHelps(t *testing.T) {
 	scan := makeLive(v1alpha1.RunningTarget{NodeName: "n1"}).obj()
 	for want, keys := range map[string][]string{
@@ -161,9 +160,7 @@ func TestWhatANodesScannerNeededIsSaidWithTheNodeAndWhatHelps(t *testing.T) {
 	} {
 		job := JobInputs{Scan: scan, Run: RunID(scan), Workers: 1, Config: nodeConfig()}.nodeJob(nodeWork{name: "j", node: "n1", keys: keys})
 		job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonBackoffLimitExceeded}}
-		task := nodeTask{job: job, pod: makePod(job).on("n1").scannerEnded(137, "OOMKilled", "").obj()}
-		compactJob(task.job)
-		compactPod(task.pod)
+		task := nodeTask{job: cached(job), pod: makePod(job).on("n1").scannerEnded(137, "OOMKilled", "").obj()}
 		if got := task.verdict(); got != (cause{v1alpha1.ReasonOOMKilled, want}) {
 			t.Errorf("verdict %q\nwant    %q", got, want)
 		}

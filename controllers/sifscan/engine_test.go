@@ -276,10 +276,10 @@ func TestTheSitesDatabaseIsMissedOnlyWhereTheAPIServerHasNoneEither(t *testing.T
 		{"the cache shows it", []client.Object{there}, nil, source},
 		{"the cache does not show it yet", nil, []client.Object{there}, source},
 	} {
-		server := func(objects []client.Object) client.Client {
+		server := func(objects []client.Object) client.WithWatch {
 			return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
 		}
-		r := &Reconciler{Client: server(tc.cache), Live: server(tc.live)}
+		r := &Reconciler{Client: cacheOf(server(tc.cache)), Live: server(tc.live)}
 		if got, err := r.shared(t.Context(), "hpc", source); err != nil || got != tc.want {
 			t.Errorf("%s: %v, %v", tc.name, got, err)
 		}

@@ -59,14 +59,14 @@ func TestANamespaceThatTheCacheDoesNotShowDecidesNothing(t *testing.T) {
 		return errors.New("the cache is not there")
 	}}
 	for name, tc := range map[string]struct {
-		api   client.Client
+		api   client.WithWatch
 		fails bool // what is asked of a SIFScan
 	}{
 		"it is new": {fake.NewClientBuilder().Build(), false},
 		"no answer": {fake.NewClientBuilder().WithInterceptorFuncs(broken).Build(), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &Reconciler{Client: tc.api}
+			r := &Reconciler{Client: cacheOf(tc.api)}
 			if id, err := r.identity(t.Context(), "hpc"); err == nil {
 				t.Errorf("its pods run as %+v, which its annotations may not say", id)
 			}

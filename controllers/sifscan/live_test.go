@@ -236,14 +236,14 @@ func listed(name string, worker int32, tasks ...*nodeTask) *nodeState {
 func task(end batchv1.JobConditionType, verdict string, keys ...string) *nodeTask {
 	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationImageKeys: strings.Join(keys, ",")}}}
 	if end == "" {
-		return &nodeTask{job: job}
+		return &nodeTask{job: cached(job)}
 	}
 	job.Status.Conditions = []batchv1.JobCondition{{Type: end, Status: corev1.ConditionTrue}}
 	code := int32(0)
 	if end == batchv1.JobFailed {
 		code = 1
 	}
-	return &nodeTask{job, makePod(makeScan().job()).scannerEnded(code, "Error", verdict).obj()}
+	return &nodeTask{cached(job), makePod(makeScan().job()).scannerEnded(code, "Error", verdict).obj()}
 }
 
 func images(holders map[string][]int32) *liveImages {

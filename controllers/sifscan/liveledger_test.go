@@ -37,7 +37,7 @@ func newFleet(t *testing.T) *fleet {
 	config := nodeConfig()
 	config.NodeScans.Slots = 4
 	server := fake.NewClientBuilder().WithScheme(scheme).Build()
-	f := &fleet{T: t, Reconciler: &Reconciler{Client: server, Live: server, Config: config}, now: epoch}
+	f := &fleet{T: t, Reconciler: &Reconciler{Client: cacheOf(server), Live: server, Config: config}, now: epoch}
 	f.prepare()
 	f.slots.wakeWith(func(scan types.NamespacedName) { f.woken = append(f.woken, scan.Name) })
 	return f

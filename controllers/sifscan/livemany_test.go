@@ -54,7 +54,7 @@ func crowded(t *testing.T, images int) (*Reconciler, *pass, *survey) {
 		server.WithIndex(of, indexUID, byScanUID)
 	}
 	api := server.Build()
-	r := &Reconciler{Client: api, Live: api, Config: nodeConfig()}
+	r := &Reconciler{Client: cacheOf(api), Live: api, Config: nodeConfig()}
 	r.prepare()
 	return r, p, &survey{nodes: []*nodeState{listed("n1", 0)}}
 }

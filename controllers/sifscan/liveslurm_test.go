@@ -56,7 +56,7 @@ func TestOnlyPodsOfANodeSetSayThatSlurmDrainsTheirNode(t *testing.T) {
 				api = api.WithObjects(set)
 			}
 			server := api.WithRESTMapper(mapper).Build()
-			got, err := (&Reconciler{Client: server, Live: server}).drainedWorkers(t.Context())
+			got, err := (&Reconciler{Client: cacheOf(server), Live: server}).drainedWorkers(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -74,7 +74,7 @@ func TestWhatNobodyWantsOnNodesIsRemovedAtTheStartAndEveryTenMinutes(t *testing.
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- sweeper{&Reconciler{Client: server, Live: server, Clock: clock.RealClock{}, Config: nodeConfig()}}.run(ctx)
+			ended <- sweeper{&Reconciler{Client: cacheOf(server), Live: server, Clock: clock.RealClock{}, Config: nodeConfig()}}.run(ctx)
 		}()
 		synctest.Wait()
 		if n := there(old); n != 0 {
@@ -123,7 +123,7 @@ func TestWhatCannotBeRemovedFromNodesKeepsNothingElseThere(t *testing.T) {
 		}
 	}
 	server := sweptServer(t).WithObjects(objects...).WithInterceptorFuncs(stubborn(stay...)).Build()
-	err := sweeper{&Reconciler{Client: server, Live: server, Config: nodeConfig()}}.sweep(t.Context(), types.NamespacedName{})
+	err := sweeper{&Reconciler{Client: cacheOf(server), Live: server, Config: nodeConfig()}}.sweep(t.Context(), types.NamespacedName{})
 
 	for _, o := range objects {
 		name := o.GetName()
@@ -154,7 +154,7 @@ func TestOfARunThatIsOverTheAccountIsRemovedAndTheJobStaysItsTime(t *testing.T) 
 		scan.Status.RunID, scan.Status.CompletionTime = tc.run, &metav1.Time{Time: epoch}
 		left := leftovers(scan, run)
 		server := sweptServer(t).WithStatusSubresource(scan).WithObjects(scan).WithObjects(left...).Build()
-		if err := (sweeper{&Reconciler{Client: server, Live: server, Config: nodeConfig()}}).sweep(t.Context(), types.NamespacedName{}); err != nil {
+		if err := (sweeper{&Reconciler{Client: cacheOf(server), Live: server, Config: nodeConfig()}}).sweep(t.Context(), types.NamespacedName{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, o := range left {

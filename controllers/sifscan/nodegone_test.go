@@ -69,7 +69,7 @@ func podsOnNodes(t *testing.T, job *batchv1.Job, nodes ...*corev1.Node) (*Reconc
 	there := func(pod *corev1.Pod) bool {
 		return server.Get(t.Context(), client.ObjectKeyFromObject(pod), pod.DeepCopy()) == nil
 	}
-	return &Reconciler{Client: server, Live: server, Clock: testingclock.NewFakePassiveClock(epoch.Add(nodeGoneAfter)), Config: nodeConfig()}, pods, there
+	return &Reconciler{Client: cacheOf(server), Live: server, Clock: testingclock.NewFakePassiveClock(epoch.Add(nodeGoneAfter)), Config: nodeConfig()}, pods, there
 }
 
 func TestWhatIsLeftOfARunThatIsOverIsGivenUpWhereItsNodeIsGone(t *testing.T) {

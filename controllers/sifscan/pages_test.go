@@ -110,7 +110,7 @@ func TestTheInventoriesOfANodeAreReadPageByPageAndOnlyThoseWithPodsAreWritten(t 
 			},
 		}).Build()
 	node := &nodeState{plannedNode: plannedNode{Name: "n1"}}
-	if err := (&Reconciler{Client: server, Live: server, Config: nodeConfig()}).settle(t.Context(), p, node, cause{reason: v1alpha1.ReasonSucceeded}); err != nil {
+	if err := (&Reconciler{Client: cacheOf(server), Live: server, Config: nodeConfig()}).settle(t.Context(), p, node, cause{reason: v1alpha1.ReasonSucceeded}); err != nil {
 		t.Fatal(err)
 	}
 	if len(unpaged) > 0 {

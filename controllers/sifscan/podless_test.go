@@ -53,7 +53,7 @@ func TestARunHasNoPodOnlyWhereTheJobControllerWantedOne(t *testing.T) {
 		{"one died: the next may be put off", startedJob(), []string{"d"}, podDueAgain},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got, is := podless(tc.job, podsLike(tc.job, tc.pods...)); got != tc.want || is != (tc.want > 0) {
+			if got, is := podless(cached(tc.job), podsLike(tc.job, tc.pods...)); got != tc.want || is != (tc.want > 0) {
 				t.Errorf("%v, %v; want %v", got, is, tc.want)
 			}
 		})
@@ -66,7 +66,7 @@ func TestARunWithoutAPodWaitsIsStalledAndGoesOn(t *testing.T) {
 	r := &Reconciler{}
 	look := func(at time.Duration, job *batchv1.Job, pods ...string) (left time.Duration) {
 		t.Helper()
-		p.now, p.current, p.pods = epoch.Add(at), job, podsLike(job, pods...)
+		p.now, p.current, p.pods = epoch.Add(at), cached(job), podsLike(job, pods...)
 		waiting(v1alpha1.ReasonRunning, "").apply(scan, p.now)
 		h, left, out := r.keptOut(p)
 		if out {

@@ -46,9 +46,9 @@ func underWay(t *testing.T, workers int32, inventories ...*v1alpha1.ScanInventor
 			return c.List(ctx, list, opts...)
 		},
 	}).Build()
-	p := &pass{scan: scan.obj(), run: scan.run(), now: epoch, children: children{current: scan.job()}}
+	p := &pass{scan: scan.obj(), run: scan.run(), now: epoch, children: children{current: cached(scan.job())}}
 	p.current.Spec.Completions = ptr.To(workers)
-	return &Reconciler{Client: cache.Build(), Live: live}, p
+	return &Reconciler{Client: cacheOf(cache.Build()), Live: live}, p
 }
 
 // progressOf looks at it, where some inventories were known before.
@@ -69,6 +69,7 @@ func cachedInventory(worker, chunk int32, progress string) *v1alpha1.ScanInvento
 	inventory := makeInventory(JobName(scan.Name, scan.run()), worker, chunk).ScanInventory
 	inventory.Labels = map[string]string{
 		v1alpha1.LabelScanUID: string(scan.UID), v1alpha1.LabelRun: scan.run(), v1alpha1.LabelWorker: strconv.Itoa(int(worker)),
+		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 	}
 	if progress != "" {
 		metav1.SetMetaDataAnnotation(&inventory.ObjectMeta, v1alpha1.AnnotationProgress, progress)

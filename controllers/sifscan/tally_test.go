@@ -106,7 +106,9 @@ func TestTheAPIServerIsAskedForInventoriesOnceThereAreAnyOrTheRunIsOver(t *testi
 	inventory := func(run string) *v1alpha1.ScanInventory {
 		return &v1alpha1.ScanInventory{ObjectMeta: metav1.ObjectMeta{
 			Namespace: scan.Namespace, Name: inventoryName(JobName(scan.Name, run), 0, 0),
-			Labels: map[string]string{v1alpha1.LabelScanUID: string(scan.UID), v1alpha1.LabelRun: run, v1alpha1.LabelWorker: "0"},
+			Labels: map[string]string{
+				v1alpha1.LabelScanUID: string(scan.UID), v1alpha1.LabelRun: run, v1alpha1.LabelWorker: "0", v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+			},
 		}}
 	}
 	over := func(p *pass) {
@@ -140,9 +142,9 @@ func TestTheAPIServerIsAskedForInventoriesOnceThereAreAnyOrTheRunIsOver(t *testi
 				return c.List(ctx, list, opts...)
 			},
 		}).Build()
-		p := &pass{scan: scan.DeepCopy(), run: run, now: epoch, children: children{current: makeScan().job()}}
+		p := &pass{scan: scan.DeepCopy(), run: run, now: epoch, children: children{current: cached(makeScan().job())}}
 		tc.change(p)
-		if _, err := (&Reconciler{Client: cache.Build(), Live: live}).tally(t.Context(), p); err != nil {
+		if _, err := (&Reconciler{Client: cacheOf(cache.Build()), Live: live}).tally(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
 		if asked != tc.want {

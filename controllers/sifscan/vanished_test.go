@@ -120,7 +120,7 @@ func volumeOf(t *testing.T, paths ...string) (*Reconciler, func() []string) {
 		}
 		return names
 	}
-	return &Reconciler{Client: server, Live: server}, left
+	return &Reconciler{Client: cacheOf(server), Live: server}, left
 }
 
 func nameOf(path string) string { return "sr-" + strings.ReplaceAll(path, "/", "-") }

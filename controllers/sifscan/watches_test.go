@@ -117,7 +117,7 @@ func TestAnEventBringsItsOwnScanAndNoneThatIsFoundWithIt(t *testing.T) {
 			s.Name, s.UID, s.Spec.Target.Volume.ClaimName = claims[i], types.UID(uid), claims[i]
 		}).obj())
 	}
-	r := &Reconciler{Client: server.Build()}
+	r := &Reconciler{Client: cacheOf(server.Build())}
 	namespace := makeScan().obj().Namespace
 	for i, uid := range uids {
 		want := []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: claims[i]}}}

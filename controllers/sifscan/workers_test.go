@@ -247,7 +247,7 @@ func TestAFailedRunTellsWhyTheWorkerGaveUpThatDid(t *testing.T) {
 	pods := podsLike(job, "ds", "d")
 	pods[0].Status.ContainerStatuses[0].State.Terminated.Reason = "Error"                                                  // worker 0 met something else
 	pods[0].CreationTimestamp, pods[1].CreationTimestamp = metav1.NewTime(epoch.Add(time.Hour)), pods[0].CreationTimestamp // and later
-	p := &pass{scan: scan, now: epoch, children: children{current: job, pods: pods}}
+	p := &pass{scan: scan, now: epoch, children: children{current: cached(job), pods: pods}}
 	p.fail(ofWorkers(2, 2, makeInventory(someJob, 0, 0).total(1).entries(1, v1alpha1.EntryFailed)), jobEnd{reason: "FailedIndexes"})
 	ready := meta.FindStatusCondition(scan.Status.Conditions, v1alpha1.ConditionReady)
 	if ready.Reason != v1alpha1.ReasonOOMKilled || !strings.Contains(ready.Message, "1 worker of 2 gave up, the others have finished") ||

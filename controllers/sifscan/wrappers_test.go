@@ -61,6 +61,7 @@ func (w *scanWrapper) annotation(key, value string) *scanWrapper {
 
 func (w *scanWrapper) run() string { return RunID(&w.SIFScan) }
 
+// job is the run's Job as the operator creates it.
 func (w *scanWrapper) job() *batchv1.Job {
 	job := BuildJob(JobInputs{Scan: w.obj(), Run: w.run(), Config: config, Identity: config.Identity, ClaimUIDs: []types.UID{claimUID}})
 	job.UID = "a10b0000-0000-4000-8000-000000000000"
@@ -84,11 +85,7 @@ func makePod(job *batchv1.Job) *podWrapper {
 }
 
 // obj is the pod as a cache shows it.
-func (w *podWrapper) obj() *corev1.Pod {
-	pod := w.Pod.DeepCopy()
-	compactPod(pod)
-	return pod
-}
+func (w *podWrapper) obj() *corev1.Pod { return cached(&w.Pod) }
 
 func (w *podWrapper) named(name string) *podWrapper { w.Name = name; return w }
 
