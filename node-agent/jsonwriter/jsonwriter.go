@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -78,6 +79,16 @@ func (w *Writer) String(s string) {
 func (w *Writer) Int(n int) {
 	w.item()
 	w.text = strconv.AppendInt(w.text, int64(n), 10)
+}
+
+// Float writes a number that need not be whole.
+func (w *Writer) Float(f float64) {
+	if size := math.Abs(f); f != 0 && (size < 1e-6 || size >= 1e21) || math.IsNaN(f) { // those have exponents, or are no numbers of JSON
+		w.Value(f)
+		return
+	}
+	w.item()
+	w.text = strconv.AppendFloat(w.text, f, 'f', -1, 64)
 }
 
 // Value writes any value in one line.

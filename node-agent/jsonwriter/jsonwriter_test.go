@@ -4,6 +4,7 @@
 package jsonwriter
 
 import (
+	"encoding/json"
 	"testing"
 )
 
@@ -30,6 +31,20 @@ func TestStructureAndIndentationAreThoseOfEncodingJSON(t *testing.T) {
 		w.End('}')
 		if got, err := w.Text(); err != nil || string(got) != want {
 			t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+		}
+	}
+}
+
+func TestNumbersAreThoseOfEncodingJSON(t *testing.T) {
+	for _, f := range []float64{0, 9.8, -1.5, 10, 1e-6, 1e-7, 123456789, 1e20, 1e21, -1e21} {
+		var w Writer
+		w.Float(f)
+		want, err := json.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.Text(); err != nil || string(got) != string(want) {
+			t.Errorf("%s, %v, want %s", got, err, want)
 		}
 	}
 }

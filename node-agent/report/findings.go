@@ -31,15 +31,7 @@ type Counted struct {
 func Count(findings []engine.Finding) (c Counted) {
 	for i := range findings {
 		f := &findings[i]
-		bySeverity := map[engine.Severity]*int32{
-			engine.SeverityCritical: &c.Critical, engine.SeverityHigh: &c.High,
-			engine.SeverityMedium: &c.Medium, engine.SeverityLow: &c.Low,
-		}
-		n, ok := bySeverity[f.Severity]
-		if !ok {
-			n = &c.Unknown
-		}
-		add(n)
+		add(c.of(f.Severity))
 		if f.FixedVersion == "" {
 			continue
 		}
@@ -52,6 +44,21 @@ func Count(findings []engine.Finding) (c Counted) {
 		}
 	}
 	return c
+}
+
+// of returns the count of a severity.
+func (c *Counted) of(s engine.Severity) *int32 {
+	switch s {
+	case engine.SeverityCritical:
+		return &c.Critical
+	case engine.SeverityHigh:
+		return &c.High
+	case engine.SeverityMedium:
+		return &c.Medium
+	case engine.SeverityLow:
+		return &c.Low
+	}
+	return &c.Unknown
 }
 
 func add(n *int32) { *n = min(*n, math.MaxInt32-1) + 1 }

@@ -47,7 +47,8 @@ func Document(f *report.Full) ([]byte, error) {
 }
 
 func write(f *report.Full, most int) ([]byte, error) {
-	b := builder{index: map[string]int{}, notified: map[string]bool{}, results: []result{}, rules: []rule{}}
+	room := min(len(f.Findings)+len(f.Secrets), most)
+	b := builder{index: make(map[string]int, room), notified: map[string]bool{}, results: make([]result, 0, room), rules: make([]rule, 0, room)}
 	keys := report.SecretKeys(f.Secrets)
 	for i := range f.Secrets[:min(len(f.Secrets), most)] {
 		b.secret(&f.Secrets[i], keys[i])
@@ -236,7 +237,11 @@ func help(f *engine.Finding) string {
 // text is a plain text message. Braces stand for placeholders unless they are doubled, and
 // "](" is part of a link (clauses 3.11.5 and 3.11.6): an image's author writes neither.
 func text(s string) message {
-	return message{literally.Replace(report.Text(s, maxMessage))}
+	s = report.Text(s, maxMessage)
+	if strings.ContainsAny(s, "{}") || strings.Contains(s, "](") { // the replacer copies every text
+		s = literally.Replace(s)
+	}
+	return message{s}
 }
 
 var literally = strings.NewReplacer("{", "{{", "}", "}}", "](", "] (")

@@ -33,14 +33,25 @@ func relativeURI(p string) string {
 // encodePath percent-encodes everything but slashes and what RFC 3986 leaves unreserved; a colon
 // in the first segment would otherwise make it a scheme.
 func encodePath(p string) string {
+	i := 0
+	for i < len(p) && stays(p[i]) {
+		i++
+	}
+	if i == len(p) {
+		return p
+	}
 	var b strings.Builder
-	for i := range len(p) {
-		c := p[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~/", c) >= 0 {
+	b.WriteString(p[:i])
+	for ; i < len(p); i++ {
+		if c := p[i]; stays(c) {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
 	return b.String()
+}
+
+func stays(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~/", c) >= 0
 }

@@ -4,6 +4,10 @@
 package scan
 
 import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/jsonwriter"
 )
@@ -24,8 +28,9 @@ func handedOver(r *v1alpha1.ScanReport) ([]byte, error) {
 	if len(r.Report.Findings) > 0 {
 		w.Name("findings")
 		w.Begin('[')
+		var seen seenTime
 		for i := range r.Report.Findings {
-			writeFinding(&w, &r.Report.Findings[i])
+			writeFinding(&w, &r.Report.Findings[i], &seen)
 		}
 		w.End(']')
 	}
@@ -35,7 +40,7 @@ func handedOver(r *v1alpha1.ScanReport) ([]byte, error) {
 	return w.Text()
 }
 
-func writeFinding(w *jsonwriter.Writer, f *v1alpha1.Finding) {
+func writeFinding(w *jsonwriter.Writer, f *v1alpha1.Finding, seen *seenTime) {
 	w.Begin('{')
 	w.Member("key", f.Key)
 	if f.IDs != (v1alpha1.FindingIDs{}) {
@@ -55,6 +60,23 @@ func writeFinding(w *jsonwriter.Writer, f *v1alpha1.Finding) {
 	w.Optional("fixedVersion", f.FixedVersion)
 	w.Member("detectedBy", f.DetectedBy)
 	w.Name("firstSeen")
-	w.Value(f.FirstSeen)
+	seen.write(w, f.FirstSeen)
 	w.End('}')
+}
+
+// seenTime is a time as it was written last: that of all findings of a scan.
+type seenTime struct {
+	at   metav1.Time
+	text string
+}
+
+func (s *seenTime) write(w *jsonwriter.Writer, at metav1.Time) {
+	if at.IsZero() {
+		w.Value(nil)
+		return
+	}
+	if s.text == "" || at != s.at {
+		*s = seenTime{at, at.UTC().Format(time.RFC3339)} // as metav1.Time writes itself
+	}
+	w.String(s.text)
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -18,6 +19,9 @@ import (
 func TestAReportIsHandedOverAsItIsWritten(t *testing.T) {
 	full := v1alpha1.ScanReport{Report: filled.Value[v1alpha1.Report]()}
 	full.Name, full.Annotations = "sr-1", map[string]string{"a": "b"}
+	full.Report.Findings = append(full.Report.Findings, full.Report.Findings...)
+	seen := &full.Report.Findings[len(full.Report.Findings)-1].FirstSeen
+	seen.Time = seen.Add(time.Hour).In(time.FixedZone("CET", 3600))
 	for name, r := range map[string]*v1alpha1.ScanReport{
 		"all fields": &full, "none": {}, "a finding without fields": {Report: v1alpha1.Report{Findings: []v1alpha1.Finding{{}}}},
 	} {

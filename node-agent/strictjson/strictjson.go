@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -24,10 +25,12 @@ type Reader struct {
 	decoder *jsontext.Decoder
 }
 
-// New returns a Reader of the text, which nothing may change meanwhile.
+// New returns a Reader of the text, which nothing may change any more: the strings that are read are parts of it.
 func New(text []byte) *Reader {
+	// As strings.Builder does it. A copy of each inventory and report was a fifth of what matching an image again allocates.
+	whole := unsafe.String(unsafe.SliceData(text), len(text))
 	// The decoder would keep the names of an object to know them again: of a forged one, many times its text.
-	return &Reader{string(text), jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true))}
+	return &Reader{whole, jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true))}
 }
 
 // Object reads an object: each member's value by a function, which must read it.

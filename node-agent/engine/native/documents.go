@@ -79,7 +79,8 @@ func nameOf(t engine.Target) string { return engine.Text(t.DisplayName, maxLocat
 // inventoryTexts are members of an inventory as they are written. The packages are most of it: matched again, they are not
 // written anew.
 type inventoryTexts struct {
-	packages, findings string // no findings: empty
+	packages string
+	findings []byte // no findings: empty
 }
 
 func textsOf(r *engine.Result) (x inventoryTexts, err error) {
@@ -89,9 +90,9 @@ func textsOf(r *engine.Result) (x inventoryTexts, err error) {
 	return x, err
 }
 
-func findingsText(r *engine.Result) (string, error) {
+func findingsText(r *engine.Result) ([]byte, error) {
 	if len(r.Findings) == 0 {
-		return "", nil
+		return nil, nil
 	}
 	const ofFinding = 640 // bytes that most take
 	w := jsonwriter.Writer{Prefix: " ", Indent: " "}
@@ -101,8 +102,7 @@ func findingsText(r *engine.Result) (string, error) {
 		writeFinding(&w, &r.Findings[i])
 	}
 	w.End(']')
-	text, err := w.Text()
-	return string(text), err
+	return w.Text()
 }
 
 // writeFinding writes a finding as encoding/json does, which took a twelfth of the CPU of matching an image again.
@@ -130,7 +130,7 @@ func writeFinding(w *jsonwriter.Writer, f *engine.Finding) {
 	w.Optional("severity", string(f.Severity))
 	if f.Score != 0 {
 		w.Name("score")
-		w.Value(f.Score)
+		w.Float(f.Score)
 	}
 	w.Optional("vector", f.Vector)
 	w.Optional("severitySource", f.Source)
@@ -149,10 +149,12 @@ func makeInventory(t engine.Target, r *engine.Result, unowned *insight, x invent
 	w.member("createdAt", t.CreatedAt.UTC().Format(sbom.TimeFormat), true)
 	w.member("engine", engineName{Name: Name, Version: r.EngineVersion}, true)
 	w.member("os", r.OS, true)
-	w.text("packages", x.packages)
+	w.name("packages")
+	w.b.WriteString(x.packages)
 	w.member("database", r.Database, r.Database != nil)
-	if x.findings != "" {
-		w.text("findings", x.findings)
+	if len(x.findings) > 0 {
+		w.name("findings")
+		w.b.Write(x.findings)
 	}
 	w.member("notAssessed", r.NotAssessed, true)
 	w.member("secrets", r.Secrets, len(r.Secrets) > 0)
@@ -178,15 +180,17 @@ func (w *memberWriter) member(name string, value any, is bool) {
 	}
 	text, err := indented(value)
 	w.err = err
-	w.text(name, text)
+	w.name(name)
+	w.b.WriteString(text)
 }
 
-func (w *memberWriter) text(name, text string) {
+// name begins a member.
+func (w *memberWriter) name(name string) {
 	before := ",\n"
 	if w.b.Len() == 0 {
 		before = "{\n"
 	}
-	for _, part := range []string{before, ` "`, name, `": `, text} {
+	for _, part := range []string{before, ` "`, name, `": `} {
 		w.b.WriteString(part)
 	}
 }

@@ -21,7 +21,7 @@ func TestFindingsAreWrittenAsEncodingJSONWritesThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("(-encoding/json +written):\n%s", diff)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
@@ -46,7 +47,7 @@ type inventoryReader struct {
 	size int // of the text
 	seen *packageTexts
 	kept engine.Kept
-	last engine.Package
+	last *engine.Package
 }
 
 // field reads the value of one member of the document.
@@ -54,19 +55,19 @@ func (r *inventoryReader) field(name string) (err error) {
 	d := &r.nativeDocument
 	switch name {
 	case "schema":
-		return r.decode(&d.Schema)
+		return r.text(&d.Schema)
 	case "target":
-		return r.decode(&d.Target)
+		return r.text(&d.Target)
 	case "createdAt": // of that scan
-		return r.decode(new(string))
+		return r.text(new(string))
 	case "architecture":
-		return r.decode(&d.Architecture)
+		return r.text(&d.Architecture)
 	case "engine":
 		return r.decode(&d.Engine)
 	case "os":
 		return r.decode(&d.OS)
 	case "packages":
-		const least = 256 // bytes that hardly a package takes fewer of
+		const least = 320 // bytes that hardly a package takes fewer of
 		d.Packages = make([]engine.Package, 0, min(r.size/least, maxPackages))
 		r.packages, err = r.json.Text(func() error { return list(r, &d.Packages, maxPackages, r.readPackage, r.inOrder) })
 		return err
@@ -77,7 +78,7 @@ func (r *inventoryReader) field(name string) (err error) {
 		r.findings, err = r.json.Skip()
 		return err
 	case "notAssessed":
-		return r.decode(&d.NotAssessed)
+		return r.number(&d.NotAssessed)
 	case "secrets":
 		return items(r, &d.Secrets, maxSecrets, func(s *engine.Secret) error { return sound(s.Line >= 0 && s.Path != "", s.Rule, s.Path) })
 	case "unownedFiles":
@@ -86,7 +87,7 @@ func (r *inventoryReader) field(name string) (err error) {
 	case "warnings":
 		return items(r, &d.Warnings, engine.MaxWarnings, func(w *engine.Warning) error { return sound(w.Message != "", w.Path, w.Message) })
 	case "droppedWarnings":
-		return r.decode(&d.DroppedWarnings)
+		return r.number(&d.DroppedWarnings)
 	}
 	return fmt.Errorf("it has a member %.40q", name)
 }
@@ -178,12 +179,20 @@ func (r *inventoryReader) text(s *string) (err error) {
 	return err
 }
 
+func (r *inventoryReader) number(n *int) error {
+	text, err := r.json.Skip()
+	if err == nil {
+		*n, err = strconv.Atoi(text)
+	}
+	return err
+}
+
 // inOrder checks where a package stands. They come in the order of convert, each package URL once.
 func (r *inventoryReader) inOrder(p *engine.Package) error {
-	if r.last.PURL != "" && comparePackages(r.last, *p) >= 0 {
+	if r.last != nil && comparePackages(r.last, p) >= 0 {
 		return errors.New("its packages are not in order")
 	}
-	r.last = *p
+	r.last = p
 	return r.kept.Package(*p)
 }
 
@@ -280,7 +289,14 @@ func pathOf(d *insightDir) string {
 }
 
 // comparePackages orders packages in an inventory.
-func comparePackages(a, b engine.Package) int {
-	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version),
-		cmp.Compare(a.PURL, b.PURL))
+func comparePackages(a, b *engine.Package) int {
+	switch {
+	case a.Type != b.Type:
+		return cmp.Compare(a.Type, b.Type)
+	case a.Name != b.Name:
+		return cmp.Compare(a.Name, b.Name)
+	case a.Version != b.Version:
+		return cmp.Compare(a.Version, b.Version)
+	}
+	return cmp.Compare(a.PURL, b.PURL)
 }

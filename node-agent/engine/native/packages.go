@@ -57,7 +57,7 @@ func (s *scan) convert(found []*extractor.Package) []engine.Package {
 		p.FoundBy = uniqueSorted(p.FoundBy, maxLocations)
 		packages = append(packages, *p)
 	}
-	slices.SortFunc(packages, comparePackages)
+	slices.SortFunc(packages, func(a, b engine.Package) int { return comparePackages(&a, &b) })
 	return packages
 }
 

@@ -53,11 +53,11 @@ func (e *Engine) Rematch(ctx context.Context, t engine.Target, inventory []byte)
 
 // unchanged are the documents at hand that would say the same. An SPDX document says nothing of a database; the others say what
 // was found, and which database it was found with: as long as that is the same, they tell what the older one found.
-func (d *known) unchanged(t engine.Target, r *engine.Result, findings string) (names []string) {
+func (d *known) unchanged(t engine.Target, r *engine.Result, findings []byte) (names []string) {
 	if d.Target != nameOf(t) { // users know the volume by another path now
 		return nil
 	}
-	same := findings == d.findings && r.NotAssessed == d.NotAssessed && (r.Database != nil) == (d.database != "")
+	same := string(findings) == d.findings && r.NotAssessed == d.NotAssessed && (r.Database != nil) == (d.database != "")
 	for _, name := range t.AtHand {
 		if same || name == engine.SPDXFile {
 			names = append(names, name)

@@ -140,6 +140,8 @@ func TestWhatNoScanWritesIsRefusedAndNotMatched(t *testing.T) {
 		why  string
 	}{
 		"a member that there is not":              {change(`"schema"`, `"sequel": 1, "schema"`), "sequel"},
+		"half a package that was not assessed":    {change(`"notAssessed": `, `"notAssessed": 0.5, "droppedWarnings": `), unsound},
+		"a target that is none":                   {change(`"target": "/shared/a.sif"`, `"target": null`), unsound},
 		"a member of a package that there is not": {change(`"purl"`, `"price": 1, "purl"`), "price"},
 		"a list of packages, and another":         {change(`"packages"`, `"packages": [], "packages"`), "two members"},
 		"something after its end":                 {append(slices.Clone(whole), '{', '}'), "follows its end"},

@@ -34,50 +34,49 @@ func pythonName(name string) string {
 // candidate is a name and version under which records may speak of a package.
 type candidate struct{ ecosystem, name, version string }
 
-// candidates returns what to look for, for a package of an image with the operating system. The database's ecosystems are
+// candidates adds to a list what to look for, for a package of an image with the operating system. The database's ecosystems are
 // given because some distributions split theirs in ways an image does not tell: by product, by support contract.
-func candidates(p *engine.Package, os engine.OS, known func(prefix string) []string) []candidate {
+func candidates(list []candidate, p *engine.Package, os engine.OS, known func(prefix string) []string) []candidate {
 	base, release, _ := strings.Cut(p.Ecosystem, ":")
 	source := candidate{ecosystem: p.Ecosystem, name: or(p.SourceName, p.Name), version: or(p.SourceVersion, p.Version)}
 	binary := candidate{ecosystem: p.Ecosystem, name: p.Name, version: withEpoch(p)}
 	switch base {
 	case "Debian":
-		return []candidate{source}
+		return append(list, source)
 	case "Ubuntu":
 		// Releases with long support are named so: "Ubuntu:22.04:LTS". "Ubuntu:Pro:…" speaks of fixes under contract only.
-		return in([]string{p.Ecosystem, p.Ecosystem + ":LTS"}, source)
+		return in(list, []string{p.Ecosystem, p.Ecosystem + ":LTS"}, source)
 	case "Alpine", "Wolfi", "Chainguard", "Alpaquita", "BellSoft Hardened Containers", "MinimOS":
 		source.version = p.Version
-		return []candidate{source}
+		return append(list, source)
 	case "Rocky Linux":
 		major, _, _ := strings.Cut(os.Version, ".")
-		return in([]string{base + ":" + major}, binary)
+		return in(list, []string{base + ":" + major}, binary)
 	case "Red Hat":
 		// "Red Hat:enterprise_linux:9::baseos": which repository a package came from, the image does not tell.
 		product, _, _ := strings.Cut(release, "::")
 		if product == "" {
-			return nil
+			return list
 		}
-		return in(known(base+":"+product+"::"), binary)
+		return in(list, known(base+":"+product+"::"), binary)
 	case "SUSE":
 		// "15.5" is written "Linux Enterprise Server 15 SP5" and in a dozen modules. Records name source packages.
 		source.version = binary.version
-		return in(suse(release, known), source)
+		return in(list, suse(release, known), source)
 	case "openSUSE":
 		source.version = binary.version
-		return []candidate{source}
+		return append(list, source)
 	case "Go":
 		if p.Name == "go" {
 			binary.name = "stdlib"
 		}
-		return []candidate{binary}
+		return append(list, binary)
 	}
 	binary.name = normalise(base, p.Name)
-	return []candidate{binary}
+	return append(list, binary)
 }
 
-func in(ecosystems []string, c candidate) []candidate {
-	var list []candidate
+func in(list []candidate, ecosystems []string, c candidate) []candidate {
 	for _, e := range ecosystems {
 		c.ecosystem = e
 		list = append(list, c)

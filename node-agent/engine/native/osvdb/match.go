@@ -26,7 +26,7 @@ const MaxFindings = 100_000
 // Match finds the vulnerabilities of the packages of an image with the operating system. It fails when the database cannot be
 // read, when ctx ends, and beyond MaxFindings: a part of them could be the harmless part.
 func (db *DB) Match(ctx context.Context, os engine.OS, packages []engine.Package) (Matches, error) {
-	m := matcher{db: db, os: os, found: map[[2]string]*engine.Finding{}}
+	m := matcher{db: db, os: os, at: map[[2]string]int{}}
 	var result Matches
 	unassessed := map[string]struct{}{}
 	for i := range packages {
@@ -42,22 +42,45 @@ func (db *DB) Match(ctx context.Context, os engine.OS, packages []engine.Package
 		}
 	}
 	result.NotAssessed = len(unassessed)
-	for _, f := range m.found {
-		slices.Sort(f.IDs.Advisories)
-		f.IDs.Advisories = slices.Compact(f.IDs.Advisories)
-		result.Findings = append(result.Findings, *f)
+	for i := range m.found {
+		ids := &m.found[i].IDs
+		slices.Sort(ids.Advisories)
+		ids.Advisories = slices.Compact(ids.Advisories)
 	}
-	slices.SortFunc(result.Findings, func(a, b engine.Finding) int {
-		return cmp.Or(-cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), -cmp.Compare(a.Score, b.Score),
-			cmp.Compare(a.ID, b.ID), cmp.Compare(a.PURL, b.PURL))
-	})
+	if len(m.found) > 0 { // else nil
+		result.Findings = sorted(m.found)
+	}
 	return result, nil
+}
+
+// sorted are the findings in their order. They are large: each is moved once.
+func sorted(found []engine.Finding) []engine.Finding {
+	order := make([]*engine.Finding, len(found))
+	for i := range found {
+		order[i] = &found[i]
+	}
+	slices.SortFunc(order, func(a, b *engine.Finding) int {
+		if c := cmp.Or(-cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), -cmp.Compare(a.Score, b.Score)); c != 0 {
+			return c
+		}
+		if a.ID != b.ID {
+			return cmp.Compare(a.ID, b.ID)
+		}
+		return cmp.Compare(a.PURL, b.PURL)
+	})
+	list := make([]engine.Finding, len(order))
+	for i, f := range order {
+		list[i] = *f
+	}
+	return list
 }
 
 type matcher struct {
 	db     *DB
 	os     engine.OS
-	found  map[[2]string]*engine.Finding // by vulnerability and unqualified package URL
+	found  []engine.Finding
+	at     map[[2]string]int // places in found, by vulnerability and unqualified package URL
+	names  []candidate       // of one package after the other
 	memory memory
 	item   item
 	assessment
@@ -75,7 +98,8 @@ func (m *matcher) match(p *engine.Package) (assessed bool, err error) {
 	if p.Ecosystem == "" {
 		return false, nil
 	}
-	for _, c := range candidates(p, m.os, m.db.withPrefix) {
+	m.names = candidates(m.names[:0], p, m.os, m.db.withPrefix)
+	for _, c := range m.names {
 		if !m.db.rules[c.ecosystem] {
 			continue
 		}
@@ -129,20 +153,27 @@ func (m *matcher) add(p *engine.Package, e *entry, fixed string) {
 		ids = []string{or(e.GHSA, e.ID)}
 	}
 	for _, id := range ids {
-		at := [2]string{id, engine.Unqualified(p.PURL)}
-		f := m.found[at]
-		if f == nil {
-			f = &engine.Finding{ID: engine.Text(id, maxID), Package: p.Name, Version: p.Version, PURL: p.PURL}
-			if len(p.Locations) > 0 {
-				f.Path = p.Locations[0]
-			}
-			if strings.HasPrefix(id, "CVE-") {
-				f.IDs.CVE = f.ID
-			}
-			m.found[at] = f
+		key := [2]string{id, engine.Unqualified(p.PURL)}
+		at, is := m.at[key]
+		if !is {
+			at = len(m.found)
+			m.at[key] = at
+			m.found = append(m.found, finding(id, p))
 		}
-		describe(f, e, fixed, e.rating(id))
+		describe(&m.found[at], e, fixed, e.rating(id))
 	}
+}
+
+// finding is a vulnerability of a package of which nothing more is said yet.
+func finding(id string, p *engine.Package) engine.Finding {
+	f := engine.Finding{ID: engine.Text(id, maxID), Package: p.Name, Version: p.Version, PURL: p.PURL}
+	if len(p.Locations) > 0 {
+		f.Path = p.Locations[0]
+	}
+	if strings.HasPrefix(id, "CVE-") {
+		f.IDs.CVE = f.ID
+	}
+	return f
 }
 
 // rating returns the rating of one of the entry's vulnerabilities.
