@@ -30,26 +30,8 @@ const (
 
 // start creates the Job of the run, once everything it needs is there and nothing is in its way.
 func (r *Reconciler) start(ctx context.Context, p *pass) error {
-	claimUIDs, err := r.targets(ctx, p.scan)
+	in, err := r.inputs(ctx, p)
 	if err != nil {
-		return err
-	}
-	if err := errors.Join(r.Config.checkEngine(&p.scan.Spec), checkTmp(&p.scan.Spec)); err != nil {
-		return err
-	}
-	database, javaDB, err := r.databases(ctx, p.scan)
-	if err != nil {
-		return err
-	}
-	reportsUID, err := r.reportClaim(ctx, p.scan)
-	if err != nil {
-		return err
-	}
-	identity, err := r.identity(ctx, p.scan.Namespace)
-	if err != nil {
-		return err
-	}
-	if err := checkResources(p.scan.Spec.Resources); err != nil {
 		return err
 	}
 	if n := len(p.strays); n > 0 {
@@ -72,13 +54,31 @@ func (r *Reconciler) start(ctx context.Context, p *pass) error {
 	if err := r.ensureAccess(ctx, p.scan.Namespace, p.now); err != nil {
 		return err
 	}
-	workers, err := r.workers(ctx, p)
-	if err != nil {
+	if in.Workers, err = r.workers(ctx, p); err != nil {
 		return err
 	}
-	return r.createJob(ctx, p, BuildJob(JobInputs{
-		Scan: p.scan, Run: p.run, Workers: workers, Config: r.Config, Identity: identity, Database: database, JavaDB: javaDB, ClaimUIDs: claimUIDs, ReportsUID: reportsUID,
-	}))
+	return r.createJob(ctx, p, BuildJob(in))
+}
+
+// inputs are what the Job is built from, all but the number of workers.
+func (r *Reconciler) inputs(ctx context.Context, p *pass) (in JobInputs, err error) {
+	in = JobInputs{Scan: p.scan, Run: p.run, Config: r.Config}
+	if in.ClaimUIDs, err = r.targets(ctx, p.scan); err != nil {
+		return in, err
+	}
+	if err := errors.Join(r.Config.checkEngine(&p.scan.Spec), checkTmp(&p.scan.Spec)); err != nil {
+		return in, err
+	}
+	if in.Database, in.JavaDB, err = r.databases(ctx, p.scan); err != nil {
+		return in, err
+	}
+	if in.ReportsUID, err = r.reportClaim(ctx, p.scan); err != nil {
+		return in, err
+	}
+	if in.Identity, err = r.identity(ctx, p.scan.Namespace); err != nil {
+		return in, err
+	}
+	return in, checkResources(p.scan.Spec.Resources)
 }
 
 // checkFresh compares the SIFScan with the API server's. A cache that has not yet seen that the
