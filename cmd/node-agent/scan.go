@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
 	"github.com/sifscan/sifscan-operator/node-agent/report"
@@ -51,19 +52,8 @@ Exit code: 0 all targets were scanned, 1 a target failed, could not be judged or
 none, 2 usage, 3 all were scanned and a policy denies one (--mode evaluate-policy).`,
 		Args: cobra.ArbitraryArgs,
 		RunE: failing(func(c *cobra.Command, args []string) error {
-			switch {
-			case f.live.wanted():
-				if err := f.live.check(args, f.targetsFile, f.kind); err != nil {
-					return err
-				}
-			case len(args) == 0 && f.targetsFile == "":
-				return usageError{errors.New("name at least one image or directory to scan")}
-			}
-			if f.timeout <= 0 {
-				return usageError{fmt.Errorf("--timeout %s: use a time above 0, such as 30m", f.timeout)}
-			}
-			if k := scan.DirectoryKind(f.kind); k != "" && k != scan.KindRootfs && k != scan.KindRepository {
-				return usageError{fmt.Errorf("--kind %q: use rootfs or repo", f.kind)}
+			if err := f.check(args); err != nil {
+				return err
 			}
 			scanner, release, err := f.scanner(c)
 			if err != nil {
@@ -79,7 +69,12 @@ none, 2 usage, 3 all were scanned and a policy denies one (--mode evaluate-polic
 			return f.scanHere(c, scanner, args)
 		}),
 	}
-	flags := c.Flags()
+	f.add(c.Flags())
+	return c
+}
+
+// add defines the flags.
+func (f *scanFlags) add(flags *pflag.FlagSet) {
 	f.engine.add(flags)
 	flags.StringSliceVar(&f.formats, "formats", []string{"json", "spdx"}, "documents to write: json, spdx, cyclonedx")
 	flags.StringSliceVar(&f.reports, "report-formats", []string{"sarif"}, "documents to write about what was found: sarif, table; json is report.json, which there always is")
@@ -92,7 +87,25 @@ none, 2 usage, 3 all were scanned and a policy denies one (--mode evaluate-polic
 	flags.StringVar(&f.registryCA, "registry-ca-file", "", "PEM certificates of the registries' private CA [those of --ca-file]")
 	f.live.add(flags)
 	f.pod.add(flags)
-	return c
+}
+
+// check refuses flags and targets that make no scan together.
+func (f *scanFlags) check(args []string) error {
+	switch {
+	case f.live.wanted():
+		if err := f.live.check(args, f.targetsFile, f.kind); err != nil {
+			return err
+		}
+	case len(args) == 0 && f.targetsFile == "":
+		return usageError{errors.New("name at least one image or directory to scan")}
+	}
+	if f.timeout <= 0 {
+		return usageError{fmt.Errorf("--timeout %s: use a time above 0, such as 30m", f.timeout)}
+	}
+	if k := scan.DirectoryKind(f.kind); k != "" && k != scan.KindRootfs && k != scan.KindRepository {
+		return usageError{fmt.Errorf("--kind %q: use rootfs or repo", f.kind)}
+	}
+	return nil
 }
 
 // settle is longer than the pauses of whoever copies an image: Linux, also as an NFS client, writes out at least every five seconds
