@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,6 +56,44 @@ func TestWhatIsKeptOfAnEarlierScanIsGivenBack(t *testing.T) {
 	if _, err := s.Recall(within(t, time.Minute), Event{Path: "gone.sif"}); !errors.Is(err, ErrNotKept) || !strings.Contains(err.Error(), "nobody has it") {
 		t.Errorf("what is not there: %v", err)
 	}
+	if files, _ := filepath.Glob(filepath.Join(state, inventoryPrefix+"*")); len(files) != 1 {
+		t.Errorf("%v lie on a volume that has room for one", files)
+	}
+}
+
+func TestWhatIsGivenBackTakesTheRoomOfWhatWas(t *testing.T) {
+	_, r, results, state := pod(t)
+	inode := func(question int, want string) uint64 {
+		t.Helper()
+		text, err := readInventory(inventoryPath(state, question))
+		info, statErr := os.Stat(inventoryPath(state, question))
+		if err := errors.Join(err, statErr); err != nil || string(text) != want {
+			t.Fatalf("%s, %v", text, err)
+		}
+		return info.Sys().(*syscall.Stat_t).Ino
+	}
+	give := func(question int, text string) {
+		t.Helper()
+		if err := r.GiveBack(question, Recalled{Inventory: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	give(1, "a long list of packages")
+	first := inode(1, "a long list of packages")
+	give(2, "a list")
+	if inode(2, "a list") != first {
+		t.Error("it is another file")
+	}
+	if err := os.Remove(inventoryPath(state, 2)); err != nil {
+		t.Fatal(err)
+	}
+	give(3, "where somebody removed it")
+	inode(3, "where somebody removed it")
+	r = reopen(t, results, state)
+	if err := os.WriteFile(inventoryPath(state, 7), []byte("of a process that died"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	give(4, "after a restart")
 	if files, _ := filepath.Glob(filepath.Join(state, inventoryPrefix+"*")); len(files) != 1 {
 		t.Errorf("%v lie on a volume that has room for one", files)
 	}

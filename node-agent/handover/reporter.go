@@ -16,6 +16,7 @@ type Reporter struct {
 	journal tail
 	acks    *lineWriter
 	acked   map[string]Ack
+	given   string // file that was given back last
 }
 
 // OpenReporter opens the reporter's end over the two directories. After a restart it knows

@@ -140,3 +140,14 @@ func (r *Result) File(name string, limit int64) (io.ReadCloser, error) {
 	}
 	return io.NopCloser(io.NewSectionReader(r.f, r.parts[name].from, size)), nil
 }
+
+// Text is the content of a file of the result whose size is at most limit bytes.
+func (r *Result) Text(name string, limit int64) ([]byte, error) {
+	f, err := r.File(name, limit)
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, r.parts[name].size)
+	_, err = io.ReadFull(f, text)
+	return text, err
+}

@@ -48,12 +48,13 @@ func (s Subject) Name() string {
 // Hash returns the first length base32 characters of a hash that no shifting of bytes from
 // one part into the next can repeat.
 func Hash(length int, parts ...string) string {
-	h := sha256.New()
+	const most = 512 // bytes of what is mostly hashed: the key of a finding
+	text := make([]byte, 0, most)
 	for _, p := range parts {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
+		text = append(binary.BigEndian.AppendUint64(text, uint64(len(p))), p...)
 	}
-	return lowerBase32.EncodeToString(h.Sum(nil))[:length]
+	sum := sha256.Sum256(text)
+	var out [(sha256.Size*8 + 4) / 5]byte
+	lowerBase32.Encode(out[:], sum[:])
+	return string(out[:length])
 }

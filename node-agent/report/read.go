@@ -27,16 +27,6 @@ const (
 	maxRest = 256 << 10
 )
 
-// Write writes a report.json. The report must have passed Bound.
-func Write(out io.Writer, r *v1alpha1.ScanReport) error {
-	whole := *r
-	whole.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScanReport"}
-	e := json.NewEncoder(out)
-	e.SetEscapeHTML(false) // which takes six bytes for one
-	e.SetIndent("", "  ")
-	return e.Encode(&whole)
-}
-
 // Read reads a report.json that may have been written by an attacker. Findings are taken one by
 // one, so that memory is bounded by MaxListed of them and not by how many a file of MaxFile bytes
 // can hold; those beyond are counted in Truncated.
@@ -48,7 +38,7 @@ func Read(in io.Reader) (*v1alpha1.ScanReport, error) {
 	return Parse(text.Bytes())
 }
 
-// Parse is Read of a text, which nothing may change meanwhile.
+// Parse is Read of a text, which nothing may change any more.
 func Parse(text []byte) (*v1alpha1.ScanReport, error) {
 	r := reader{json: strictjson.New(text)}
 	out := &v1alpha1.ScanReport{}

@@ -5,6 +5,8 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -50,6 +52,49 @@ func TestAReportIsReadAsItWasWritten(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAReportIsWrittenAsEncodingJSONWritesIt(t *testing.T) {
+	at := metav1.NewTime(time.Unix(1_700_000_000, 0))
+	for name, findings := range map[string][]v1alpha1.Finding{
+		"without findings": nil,
+		"with one that has all": {{
+			Key: "k", IDs: v1alpha1.FindingIDs{CVE: "c", QID: "q", GHSA: "g"}, Package: "p", Version: "1", PURL: "u", Path: "/p",
+			Severity: "high", Score: "7.5", FixedVersion: "2", DetectedBy: "pkg", FirstSeen: at,
+		}},
+		"with one that has little": {{Key: "k"}},
+		"with texts that a reader must be told of": {
+			{Key: "\"<&>\" \\ \u2028 é", IDs: v1alpha1.FindingIDs{GHSA: "g"}, DetectedBy: "\x01", FirstSeen: at}, {Key: "k", FirstSeen: at},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &v1alpha1.ScanReport{Report: v1alpha1.Report{Findings: findings, Truncated: 5, ObservedAt: at}}
+			var file, indented bytes.Buffer
+			body, err := Body(&r.Report)
+			if err = errors.Join(err, Write(&file, r)); err != nil {
+				t.Fatal(err)
+			}
+			var got v1alpha1.ScanReport
+			want, err := json.Marshal(r)
+			if err = errors.Join(err, json.Unmarshal(file.Bytes(), &got), json.Indent(&indented, file.Bytes(), "", "  ")); err != nil {
+				t.Fatal(err)
+			}
+			if file.String() != indented.String() {
+				t.Errorf("it is not indented:\n%s", file.String())
+			}
+			got.TypeMeta = metav1.TypeMeta{}
+			if text, err := json.Marshal(got); string(text) != string(want) || err != nil {
+				t.Errorf("%v\n%s\nwant\n%s", err, text, want)
+			}
+			got = v1alpha1.ScanReport{}
+			if err := json.Unmarshal(body, &got.Report); err != nil {
+				t.Fatal(err)
+			}
+			if text, err := json.Marshal(got); string(text) != string(want) || err != nil || bytes.ContainsRune(body[:len(body)-1], '\n') {
+				t.Errorf("of the body %s: %v\n%s\nwant\n%s", body, err, text, want)
 			}
 		})
 	}

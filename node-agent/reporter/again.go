@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -19,7 +18,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sifscan/sifscan-operator/api/v1alpha1"
 	"github.com/sifscan/sifscan-operator/node-agent/engine"
@@ -43,31 +41,40 @@ func splitDocument(text string, listed int) (sum [sha256.Size]byte, ok bool) {
 	return sum, err == nil && n == len(sum) && number == strconv.Itoa(listed)
 }
 
-// onShelf is the report of the scan that gave its image the identity, as its report.json on the volume tells, which is the one
-// that the ScanReport names; nil where the ScanReport itself must be asked. It has all that the ScanReport has, and all findings.
-// Whether the ScanReport is still of that version, the write will tell.
-func (r *Reporter) onShelf(ctx context.Context, name, identity string, at tree.Place) *v1alpha1.ScanReport {
+// onShelf says which report.json on the volume is the one that a ScanReport names, where it is that of the scan that gave its image
+// the identity; else the ScanReport itself must be asked. It has all that the ScanReport has, and all findings. Whether the
+// ScanReport is still of that version, the write will tell.
+func (r *Reporter) onShelf(name, identity string) (meant, bool) {
 	k := r.known[name]
 	sum, ok := splitDocument(k.document, r.opts.listed())
 	if !ok || k.version == "" || identity == "" || k.identity != identity || k.outcome != v1alpha1.OutcomeScanned || k.store != r.opts.store() {
-		return nil
+		return meant{}, false
 	}
-	text, err := within(ctx, r.shelf, func() ([]byte, error) {
-		const expected = 64 << 10
-		return readIntact(r.shelf.tree, at, handover.ReportFile, expected, report.MaxFile, sum)
-	})
+	return meant{r.opts.Namespace, name, k, sum}, true
+}
+
+// meant is a report.json that is known by its SHA-256.
+type meant struct {
+	namespace, name string
+	known           knownReport
+	sum             [sha256.Size]byte
+}
+
+// read reads it from its folder.
+func (m meant) read(k *tree.Kept) (*v1alpha1.ScanReport, error) {
+	text, err := k.Text(handover.ReportFile, report.MaxFile, m.sum, nil)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	have, err := report.Parse(text)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	have.ObjectMeta = metav1.ObjectMeta{
-		Namespace: r.opts.Namespace, Name: name, ResourceVersion: k.version,
-		Labels: have.Labels, Annotations: withAll(have.Annotations, k.others), OwnerReferences: have.OwnerReferences,
+		Namespace: m.namespace, Name: m.name, ResourceVersion: m.known.version,
+		Labels: have.Labels, Annotations: withAll(have.Annotations, m.known.others), OwnerReferences: have.OwnerReferences,
 	}
-	return have
+	return have, nil
 }
 
 // foundAgain says whether a result tells of an image that was matched again what is known of it, and all its documents stay.
@@ -147,9 +154,7 @@ func (r *Reporter) note(ctx context.Context, have, want *v1alpha1.ScanReport, at
 	}
 	other := false
 	err = r.calls.retry(ctx, func(ctx context.Context) error {
-		obj := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: want.Namespace, Name: want.Name}}
-		obj.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ScanReport"))
-		err := r.api.Patch(ctx, obj, client.RawPatch(types.MergePatchType, text))
+		err := r.patch(ctx, want.Name, types.MergePatchType, text)
 		other = apierrors.IsConflict(err) || apierrors.IsNotFound(err)
 		if other {
 			return nil
@@ -167,18 +172,21 @@ func (r *Reporter) note(ctx context.Context, have, want *v1alpha1.ScanReport, at
 }
 
 // putNote writes the report.json of a folder whose other documents are what it says.
-func putNote(t *tree.Tree, at tree.Place, full *v1alpha1.ScanReport) (v1alpha1.Artifact, error) {
-	for _, of := range full.Report.Artifacts {
-		a, sum, err := artifactAt(full, of.Name, t.VolumePath(at, of.Name))
-		if err == nil && of.Name != engine.InventoryFile { // which was read for the scanner a moment ago
-			err = t.Check(at, a.Name, a.SizeBytes, sum)
+func putNote(t *tree.Tree, at tree.Place, full *v1alpha1.ScanReport) (itself v1alpha1.Artifact, err error) {
+	err = t.Visit(at, func(k *tree.Kept) error {
+		for _, of := range full.Report.Artifacts {
+			a, sum, err := artifactAt(full, of.Name, t.VolumePath(at, of.Name))
+			if err == nil && of.Name != engine.InventoryFile { // which was read for the scanner a moment ago
+				err = k.Check(a.Name, a.SizeBytes, sum)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return v1alpha1.Artifact{}, err
-		}
-	}
-	return putFile(func(name string, write func(io.Writer) error) error { return t.Replace(at, name, write) },
-		t.VolumePath(at, handover.ReportFile), reportType, func(w io.Writer) error { return report.Write(w, full) })
+		itself, err = putReport(k.Replace, t.VolumePath(at, handover.ReportFile), full)
+		return err
+	})
+	return itself, err
 }
 
 // noteOf is the merge patch. What is absent is removed.

@@ -131,7 +131,7 @@ func (res *result) putDocument(t *tree.Tree, f *tree.Folder, k *kept, name, medi
 		return nil
 	}
 	defer in.Close()
-	a, err := putFile(f.File, t.VolumePath(res.place, name), mediaType, func(w io.Writer) error { _, err := io.Copy(w, in); return err })
+	a, err := putFile(f.File, t.VolumePath(res.place, name), mediaType, func(w io.Writer) error { _, err := tree.Copy(w, in); return err })
 	k.artifacts = append(k.artifacts, a)
 	return err
 }
@@ -181,9 +181,11 @@ func (res *result) putReport(t *tree.Tree, f *tree.Folder, k kept) (v1alpha1.Art
 	if len(k.dropped) > 0 {
 		notKept(&full, fmt.Sprint(k.dropped))
 	}
-	return putFile(f.File, t.VolumePath(res.place, handover.ReportFile), reportType, func(w io.Writer) error {
-		return report.Write(w, &full)
-	})
+	return putReport(f.File, t.VolumePath(res.place, handover.ReportFile), &full)
+}
+
+func putReport(put func(name string, write func(io.Writer) error) error, volumePath string, full *v1alpha1.ScanReport) (v1alpha1.Artifact, error) {
+	return putFile(put, volumePath, reportType, func(w io.Writer) error { return report.Write(w, full) })
 }
 
 // reportType is the media type of a report.json.
@@ -228,13 +230,17 @@ func (r *Reporter) seen(ctx context.Context, have *v1alpha1.ScanReport, place tr
 	if r.shelf == nil || have != nil && have == r.whole {
 		return seen
 	}
-	before, err := within(ctx, r.shelf, func() (*v1alpha1.ScanReport, error) {
-		f, err := r.shelf.tree.Open(place, handover.ReportFile, report.MaxFile)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		return report.Read(f)
+	before, err := within(ctx, r.shelf, func() (before *v1alpha1.ScanReport, err error) {
+		err = r.shelf.tree.Visit(place, func(k *tree.Kept) error {
+			f, err := k.Open(handover.ReportFile, report.MaxFile)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			before, err = report.Read(f)
+			return err
+		})
+		return before, err
 	})
 	switch {
 	case err == nil:

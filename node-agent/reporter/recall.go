@@ -4,9 +4,7 @@
 package reporter
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -50,35 +48,60 @@ func (r *Reporter) recalled(ctx context.Context, e handover.Event) (kept handove
 	}
 	name := at.subject.Name()
 	place := tree.PlaceOf(at.claim, at.subject.Path, name)
-	if have := r.onShelf(ctx, name, e.Identity, place); have != nil {
-		if kept, err = r.keptOf(ctx, place, have); err == nil {
-			r.last, r.whole = have, have
-			return kept, nil
+	if meant, ok := r.onShelf(name, e.Identity); ok {
+		type found struct {
+			report *v1alpha1.ScanReport
+			kept   handover.Recalled
+		}
+		got, err := within(ctx, r.shelf, func() (f found, err error) {
+			err = r.shelf.tree.Visit(place, func(k *tree.Kept) error {
+				if f.report, err = meant.read(k); err == nil {
+					f.kept, err = r.shelf.keptOf(k, place, f.report)
+				}
+				return err
+			})
+			return f, err
+		})
+		if err == nil {
+			r.last, r.whole = got.report, got.report
+			return got.kept, nil
 		}
 	}
 	have, err := r.lastReport(ctx, name, e.Identity)
 	if err != nil {
 		return kept, err
 	}
-	if kept, err = r.keptOf(ctx, place, have); err == nil {
+	kept, err = within(ctx, r.shelf, func() (kept handover.Recalled, err error) {
+		err = r.shelf.tree.Visit(place, func(k *tree.Kept) error {
+			kept, err = r.shelf.keptOf(k, place, have)
+			return err
+		})
+		return kept, err
+	})
+	if err == nil {
 		r.last, r.whole = have, nil
 	}
 	return kept, err
 }
 
-// keptOf is what the volume has of a report's image.
-func (r *Reporter) keptOf(ctx context.Context, place tree.Place, have *v1alpha1.ScanReport) (kept handover.Recalled, err error) {
-	kept.Inventory, err = within(ctx, r.shelf, func() ([]byte, error) { return readArtifact(r.shelf.tree, place, have, engine.InventoryFile) })
-	if err != nil {
+// keptOf is what a folder has of the image of a report. Its inventory is there until the next one is read.
+func (s *shelf) keptOf(k *tree.Kept, place tree.Place, have *v1alpha1.ScanReport) (kept handover.Recalled, err error) {
+	want, sum, err := artifactAt(have, engine.InventoryFile, s.tree.VolumePath(place, engine.InventoryFile))
+	switch {
+	case err != nil:
 		return kept, err
+	case want.SizeBytes < 0 || want.SizeBytes > engine.MaxInventory:
+		return kept, fmt.Errorf("the %d bytes of %s are more than the %d that are read", want.SizeBytes, want.Name, engine.MaxInventory)
 	}
-	if kept.Documents, err = r.atHand(ctx, place, have); err != nil {
+	if s.inventory, err = k.Text(want.Name, want.SizeBytes, sum, s.inventory); err != nil {
 		return kept, err
 	}
 	body := v1alpha1.Report{Target: have.Report.Target, Image: have.Report.Image.DeepCopy()}
 	report.Bound(&body)
-	kept.Kind, kept.Architecture, kept.Image = body.Target.Kind, body.Target.Architecture, body.Image
-	return kept, nil
+	return handover.Recalled{
+		Kind: body.Target.Kind, Architecture: body.Target.Architecture, Image: body.Image,
+		Inventory: s.inventory, Documents: s.atHand(k, place, have),
+	}, nil
 }
 
 // lastReport is the report of the scan that gave its image the identity, with its documents on this shelf.
@@ -100,49 +123,22 @@ func (r *Reporter) lastReport(ctx context.Context, name, identity string) (*v1al
 	return have, nil
 }
 
-// atHand names the documents of a report that are on the shelf, in the size that it says. That they are what it says is looked
+// atHand names the documents of a report that are in its folder, in the size that it says. That they are what it says is looked
 // at when they are taken over.
-func (r *Reporter) atHand(ctx context.Context, at tree.Place, of *v1alpha1.ScanReport) (names []string, err error) {
-	var all []string
-	for _, d := range documents {
-		all = append(all, d.name)
-	}
-	sizes, err := within(ctx, r.shelf, func() (map[string]int64, error) { return r.shelf.tree.Sizes(at, all) })
-	for _, name := range all {
-		a, _, err := artifactAt(of, name, r.shelf.tree.VolumePath(at, name))
+func (s *shelf) atHand(k *tree.Kept, place tree.Place, of *v1alpha1.ScanReport) (names []string) {
+	sizes := k.Sizes(documentNames())
+	for _, name := range documentNames() {
+		a, _, err := artifactAt(of, name, s.tree.VolumePath(place, name))
 		if size, is := sizes[name]; err == nil && is && size == a.SizeBytes {
 			names = append(names, name)
 		}
 	}
-	return names, err
+	return names
 }
 
-// readArtifact reads a document of the folder at a place, which must be the one that the report
-// names: others may write to the volume, and nobody but a reporter to the report.
-func readArtifact(t *tree.Tree, at tree.Place, of *v1alpha1.ScanReport, name string) ([]byte, error) {
-	want, sum, err := artifactAt(of, name, t.VolumePath(at, name))
-	if err != nil {
-		return nil, err
+func documentNames() (names []string) {
+	for _, d := range documents {
+		names = append(names, d.name)
 	}
-	if want.SizeBytes < 0 || want.SizeBytes > engine.MaxInventory {
-		return nil, fmt.Errorf("the %d bytes of %s are more than the %d that are read", want.SizeBytes, name, engine.MaxInventory)
-	}
-	return readIntact(t, at, name, want.SizeBytes, want.SizeBytes, sum)
-}
-
-// readIntact reads a file of the folder at a place that has a SHA-256, and at most limit bytes, probably as many as expected.
-func readIntact(t *tree.Tree, at tree.Place, name string, expected, limit int64, sum [sha256.Size]byte) ([]byte, error) {
-	f, err := t.Open(at, name, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text := bytes.NewBuffer(make([]byte, 0, expected+bytes.MinRead)) // ReadFrom then needs no second one
-	if _, err := text.ReadFrom(f); err != nil {
-		return nil, err
-	}
-	if sha256.Sum256(text.Bytes()) != sum {
-		return nil, fmt.Errorf("%s is not what its ScanReport says: somebody changed it", name)
-	}
-	return text.Bytes(), nil
+	return names
 }

@@ -28,6 +28,8 @@ type shelf struct {
 	failing bool
 	// gone: a call never returned. The thread that made it cannot be ended, so there are no further ones.
 	gone error
+	// inventory that was read last. The next one takes its room: once a call did not return, there is none.
+	inventory []byte
 }
 
 func newShelf(v *Volume, writer string) *shelf {

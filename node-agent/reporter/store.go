@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -103,7 +105,9 @@ func (r *Reporter) keep(ctx context.Context, res *result) *corev1.ConfigMap {
 	seen := r.seen(ctx, res.before, res.place)
 	seen.Apply(&res.want.Report)
 	res.want.Annotations[v1alpha1.AnnotationStore] = r.opts.store()
-	res.all = res.want.DeepCopy()
+	all := *res.want
+	all.Annotations, all.Report.Findings = maps.Clone(all.Annotations), slices.Clone(all.Report.Findings)
+	res.all = &all
 	report.Keep(&res.want.Report, r.opts.listed())
 	if text := seen.Remember(&res.all.Report, &res.want.Report); text != "" {
 		res.want.Annotations[v1alpha1.AnnotationFirstSeen] = text
@@ -168,12 +172,11 @@ func (r *Reporter) sameFailure(have, want *v1alpha1.ScanReport) bool {
 
 // readReport reads a result's report.json.
 func readReport(files *handover.Result) (*v1alpha1.ScanReport, error) {
-	f, err := files.File(handover.ReportFile, report.MaxFile)
+	text, err := files.Text(handover.ReportFile, report.MaxFile)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	said, err := report.Read(f)
+	said, err := report.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", handover.ReportFile, err)
 	}
@@ -247,12 +250,12 @@ func (r *Reporter) writeReport(ctx context.Context, want *v1alpha1.ScanReport, h
 			return err
 		}
 		*have = there
+		seen := report.Seen{} // that of an earlier one was learned before
+		seen.Learn(there)
+		seen.Apply(&want.Report)
 	}
 	want.UID = (*have).UID
-	seen := report.Seen{}
-	seen.Learn(*have)
-	seen.Apply(&want.Report)
-	err := again(r.api.Update(ctx, merged(*have, want)))
+	err := again(r.overwrite(ctx, merged(*have, want)))
 	if errors.Is(err, errAgain) {
 		*have = nil
 	}
@@ -285,10 +288,9 @@ func sameFile(a, b *v1alpha1.ScanReport) bool {
 		equality.Semantic.DeepEqual(a.OwnerReferences, b.OwnerReferences)
 }
 
-// merged is the new report over the old object, remembering the artifacts that it replaces.
+// merged is the new report over the old object, remembering the artifacts that it replaces. Its body is that of want.
 func merged(have, want *v1alpha1.ScanReport) *v1alpha1.ScanReport {
-	obj := want.DeepCopy()
-	obj.ObjectMeta = *have.ObjectMeta.DeepCopy()
+	obj := &v1alpha1.ScanReport{ObjectMeta: *have.ObjectMeta.DeepCopy(), Report: want.Report}
 	obj.Labels = withAll(obj.Labels, want.Labels)
 	for _, key := range report.AnnotationKeys {
 		delete(obj.Annotations, key)

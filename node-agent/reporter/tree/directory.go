@@ -167,12 +167,31 @@ func (d *directory) replaceInTwo(name string, home *directory) error {
 
 // remove removes what is called name in d, with all that is in it. Nothing there is well too.
 func (d *directory) remove(name string) error {
+	if err := unix.Unlinkat(d.fd, name, 0); err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
 	root, err := os.OpenRoot("/proc/self/fd/" + strconv.Itoa(d.fd))
 	if err != nil {
 		return d.failed("open", "", err)
 	}
 	defer root.Close()
 	return d.failed("remove", name, root.RemoveAll(name)) // follows no link
+}
+
+// removeFolder is remove for what is probably a folder of these files: nobody has to ask for their names then.
+func (d *directory) removeFolder(name string, files []string) error {
+	folder, err := d.step(name, false)
+	if err != nil {
+		return d.remove(name)
+	}
+	for _, file := range files {
+		_ = unix.Unlinkat(folder.fd, file, 0) // what cannot go is told of below
+	}
+	folder.close()
+	if unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR) == nil {
+		return nil
+	}
+	return d.remove(name)
 }
 
 // sync brings the directory's entries to the disk. Who may not list the directory cannot.

@@ -45,10 +45,10 @@ func TestAFileThatStaysIsCopiedWhereItCannotBeLinked(t *testing.T) {
 	path := v.path("sifscan", place.String(), "a")
 	for text, want := range map[string]error{"text": nil, "tent": errChanged} {
 		err := tree.Put(place, func(f *Folder) error {
-			file, err := os.Open(path)
+			in, err := os.Open(path)
 			v.must(err)
-			defer file.Close()
-			return f.copy("a", file, 4, sha256.Sum256([]byte(text)))
+			defer in.Close()
+			return f.copy("a", file(in.Fd()), 4, sha256.Sum256([]byte(text)))
 		})
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v", text, err)
@@ -94,15 +94,19 @@ func TestSizesAreThoseOfFiles(t *testing.T) {
 	tree := v.tree()
 	v.must(put(tree, place, content{"a": "text", "b": ""}))
 	v.must(os.Symlink("a", v.path("sifscan", place.String(), "c")))
-	got, err := tree.Sizes(place, []string{"a", "b", "c", "d"})
-	if diff := cmp.Diff(map[string]int64{"a": 4, "b": 0}, got); diff != "" || err != nil {
-		t.Errorf("(-want +got):\n%s%v", diff, err)
-	}
+	v.must(tree.Visit(place, func(k *Kept) error {
+		if diff := cmp.Diff(map[string]int64{"a": 4, "b": 0}, k.Sizes([]string{"a", "b", "c", "d"})); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		return nil
+	}))
 }
 
 // replacing replaces the report of the folder at place.
 func replacing(t *Tree, text string, err error) error {
-	return t.Replace(place, reportFile, func(w io.Writer) error { return errors.Join(err, second(io.WriteString(w, text))) })
+	return t.Visit(place, func(k *Kept) error {
+		return k.Replace(reportFile, func(w io.Writer) error { return errors.Join(err, second(io.WriteString(w, text))) })
+	})
 }
 
 func second(_ int, err error) error { return err }
@@ -112,11 +116,13 @@ func TestAFileIsReplacedInOneStepAndTheOthersStay(t *testing.T) {
 	tree := v.tree()
 	v.must(put(tree, place, content{reportFile: "1", "sbom.spdx.json": "s"}))
 	v.must(os.WriteFile(v.path("sifscan", incoming, "job-w0", reportFile), []byte("of a try that died"), 0o640))
-	v.must(tree.Replace(place, reportFile, func(w io.Writer) error {
-		if got, err := read(tree, place, reportFile); got != "1" || err != nil {
-			t.Errorf("a reader sees %q (%v) while the new file is written", got, err)
-		}
-		return second(io.WriteString(w, "2"))
+	v.must(tree.Visit(place, func(k *Kept) error {
+		return k.Replace(reportFile, func(w io.Writer) error {
+			if got, err := read(tree, place, reportFile); got != "1" || err != nil {
+				t.Errorf("a reader sees %q (%v) while the new file is written", got, err)
+			}
+			return second(io.WriteString(w, "2"))
+		})
 	}))
 	want := map[string]string{"sifscan/" + place.String() + "/report.json": "2", "sifscan/" + place.String() + "/sbom.spdx.json": "s"}
 	if diff := cmp.Diff(want, v.files()); diff != "" {
@@ -159,11 +165,49 @@ func TestWhatIsCheckedIsNotTouched(t *testing.T) {
 	v := newVolume(t)
 	tree := v.tree()
 	v.must(put(tree, place, content{"a": "text"}))
-	v.must(tree.Check(place, "a", 4, sha256.Sum256([]byte("text"))))
-	if err := tree.Check(place, "a", 4, sha256.Sum256([]byte("tent"))); !errors.Is(err, errChanged) {
-		t.Errorf("other bytes: %v", err)
+	for what, c := range map[string]struct {
+		name, text string
+		want       error
+	}{
+		"what is meant": {"a", "text", nil},
+		"other bytes":   {"a", "tent", errChanged},
+		"what is gone":  {"b", "text", fs.ErrNotExist},
+	} {
+		if err := tree.Visit(place, func(k *Kept) error { return k.Check(c.name, 4, sha256.Sum256([]byte(c.text))) }); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
-	if err := tree.Check(place, "b", 4, sha256.Sum256([]byte("text"))); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what is gone: %v", err)
+}
+
+func TestATextIsReadOnlyWhereItIsTheOneThatIsMeant(t *testing.T) {
+	v := newVolume(t)
+	tree := v.tree()
+	v.must(put(tree, place, content{"a": "text", "none": ""}))
+	texts := func(name string, limit int64, meant string, buffer []byte) (text []byte, err error) {
+		err = tree.Visit(place, func(k *Kept) error {
+			text, err = k.Text(name, limit, sha256.Sum256([]byte(meant)), buffer)
+			return err
+		})
+		return text, err
+	}
+	for _, buffer := range [][]byte{nil, make([]byte, 2), make([]byte, 0, 64)} {
+		for name, meant := range map[string]string{"a": "text", "none": ""} {
+			if text, err := texts(name, 4, meant, buffer); string(text) != meant || err != nil {
+				t.Errorf("%s: %q, %v", name, text, err)
+			}
+		}
+	}
+	for what, c := range map[string]struct {
+		limit int64
+		meant string
+		want  error
+	}{
+		"other bytes": {4, "tent", errChanged},
+		"fewer bytes": {4, "tex", errChanged},
+		"too many":    {3, "text", nil},
+	} {
+		if text, err := texts("a", c.limit, c.meant, nil); text != nil || err == nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s: %q, %v", what, text, err)
+		}
 	}
 }

@@ -99,14 +99,18 @@ func put(t *Tree, p Place, c content) error {
 	})
 }
 
-func read(t *Tree, p Place, name string) (string, error) {
-	f, err := t.Open(p, name, limit)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(f)
-	return string(text), err
+func read(t *Tree, p Place, name string) (text string, err error) {
+	err = t.Visit(p, func(k *Kept) error {
+		f, err := k.Open(name, limit)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		all, err := io.ReadAll(f)
+		text = string(all)
+		return err
+	})
+	return text, err
 }
 
 func TestAFolderIsWhereItsImageIs(t *testing.T) {

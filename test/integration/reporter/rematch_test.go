@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -180,13 +181,13 @@ var _ = Describe("A database that is another", func() {
 		Expect(night(s, v, &reads, &writes, "musl", "of-no-image")).NotTo(BeZero())
 	})
 
-	It("takes over what somebody else wrote meanwhile", func() {
+	DescribeTable("takes over what somebody else wrote meanwhile", func(found string, seen ...string) {
 		s, v := newSite().image("a.sif"), newShelf()
 		var reads, writes int
 		night(s, v, &reads, &writes, "musl")
 		s.age()
 		s.run += "1"
-		p := s.pod().on(v).matchedWith("musl", "of-no-image")
+		p := s.pod().on(v).matchedWith("musl", found)
 		annotated := false
 		api := interceptor.NewClient(s.account(), interceptor.Funcs{
 			Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
@@ -206,8 +207,12 @@ var _ = Describe("A database that is another", func() {
 		Expect(r.Annotations).To(HaveKeyWithValue("example.org/note", "looked at"))
 		Expect(r.Report.Truncated).To(BeZero(), "the ScanReport says what report.json says")
 		Expect(r.Annotations[v1alpha1.AnnotationRun]).To(HaveSuffix(s.run))
-		Expect(firstSeen(&r)).To(HaveEach("old"))
-	})
+		Expect(slices.Collect(maps.Values(firstSeen(&r)))).To(ConsistOf(seen))
+		Expect(onVolume(v, r).Report.Findings).To(HaveLen(len(seen)))
+	},
+		Entry("where nothing else is found", "of-no-image", "old"),
+		Entry("where something is", "busybox", "old", "new"),
+	)
 
 	It("opens images whose documents are in ConfigMaps, which the reporter's account may not read", func() {
 		s := newSite().image("a.sif")
