@@ -46,16 +46,15 @@ func (s *Scanner) Recall(ctx context.Context, e Event) (*Recalled, error) {
 	}
 	// One answer takes about as long as the one before: looking for it every two milliseconds until then took a sixth of the
 	// scanner's CPU, most of it for falling asleep and waking up.
-	asked, looks := time.Now(), 0
-	err := pause(ctx, min(s.took, pollMost))
+	asked := time.Now()
+	err := pause(ctx, min(s.took*3/4, pollMost))
 	if err == nil {
 		err = poll(ctx, func() (bool, error) {
-			looks++
 			err := s.readAcks()
 			return s.recalled.Recall == e.Recall, err
 		})
 	}
-	s.took = expected(s.took, time.Since(asked), looks)
+	s.took = time.Since(asked)
 	switch answer := s.recalled; {
 	case err != nil:
 		return nil, fmt.Errorf("wait for the image's package list: %w", err)
@@ -64,15 +63,6 @@ func (s *Scanner) Recall(ctx context.Context, e Event) (*Recalled, error) {
 	}
 	s.recalled.Recalled.Inventory, err = readInventory(inventoryPath(s.state, e.Recall))
 	return s.recalled.Recalled, err
-}
-
-// expected is how long the next answer is expected to take, after one that was expected to take so long and seen after so many looks:
-// one that is there at the first look may have been there long before.
-func expected(before, took time.Duration, looks int) time.Duration {
-	if looks > 1 {
-		return took
-	}
-	return before - before/8
 }
 
 func readInventory(path string) ([]byte, error) {

@@ -113,15 +113,6 @@ func TestAQuestionThatWasAnsweredBeforeARestartIsNotOpenAfterIt(t *testing.T) {
 	}
 }
 
-func TestAnAnswerIsLookedForAboutWhenTheOneBeforeWasThere(t *testing.T) {
-	const before, took = 800 * time.Millisecond, 2 * time.Second
-	for looks, want := range map[int]time.Duration{1: 700 * time.Millisecond, 2: took, 9: took} {
-		if got := expected(before, took, looks); got != want {
-			t.Errorf("seen at look %d: %s, want %s", looks, got, want)
-		}
-	}
-}
-
 func TestNobodyWaitsForAnAnswerLongerThanItsTime(t *testing.T) {
 	s, _, _, _ := pod(t)
 	if _, err := s.Recall(within(t, 20*time.Millisecond), Event{Path: "a.sif"}); err == nil {

@@ -23,7 +23,7 @@ type Scanner struct {
 	finished *Ack
 	recalls  int           // how often something was asked back
 	recalled Ack           // the last answer to that
-	took     time.Duration // how long one is expected to take
+	took     time.Duration // how long it took
 }
 
 // OpenScanner opens the scanner's end over the two directories.
