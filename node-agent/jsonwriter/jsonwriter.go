@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package jsonwriter writes JSON of which there is much: findings, tens or thousands for each image.
+//
+// The Encoder of go-json-experiment's jsontext, whose Decoder strictjson reads with, writes the same. It took 102 µs for 59 findings
+// in one line, and this 44; indented 105 and 79. Of the CPU of the scanner, where images are matched again and every finding is another,
+// that would be about a sixteenth more. It ends no line within a list, as SARIF has its results here.
 package jsonwriter
 
 import (
