@@ -100,16 +100,24 @@ func (r *Reporter) GiveBack(question int, what Recalled) error {
 		}
 	}
 	r.given = path
-	// The scanner reads it once the answer is there: it needs not appear whole.
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(what.Inventory)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := writeOver(path, what.Inventory); err != nil {
 		return err
 	}
 	return r.Ack(Ack{Recall: question, Recalled: &what})
+}
+
+// writeOver gives a file a content. The scanner reads it once the answer is there: it needs not appear whole. It is cut after it was
+// written: cut before, its pages and blocks would be freed and asked for again.
+func writeOver(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Truncate(int64(len(content)))
+	}
+	return errors.Join(err, f.Close())
 }
 
 // giveRoom removes what an earlier process of this end gave back.

@@ -50,6 +50,7 @@ func (b *volume) pod() (spent, error) {
 	reporter, scanner := start(self, "-reporter="+string(text)), start(b.agent, "scan",
 		"--volume="+filepath.Join(b.dir, claim)+"=/"+claim, "--results-dir="+a.Results, "--state-dir="+a.State,
 		"--db="+b.db, "--termination-log="+filepath.Join(work, "termination-log"), "--", "**")
+	reporter.Env = append(os.Environ(), "GOMAXPROCS=1") // as in the pod, by the container's limit of one CPU
 	begin := time.Now()
 	if err := reporter.Start(); err != nil {
 		return spent{}, err
