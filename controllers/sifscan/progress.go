@@ -26,7 +26,7 @@ func (r *Reconciler) look(ctx context.Context, p *pass) (*tally, error) {
 
 // progress adds up what the metadata of a run's ScanInventories say of their entries, of which it knows neither paths, nor
 // reports, nor deaths. It is not whole where the cache shows fewer inventories than were seen before, or one whose reporter
-// does not say: it was started by an earlier operator.
+// does not say: it was started by an earlier operator. A cache that lags brings the scan back when it has seen more.
 func (r *Reconciler) progress(ctx context.Context, p *pass) (t *tally, whole bool, err error) {
 	t = newTally()
 	if t.workers, err = r.workers(ctx, p); err != nil {

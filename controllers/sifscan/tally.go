@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,20 +58,7 @@ func (r *Reconciler) tally(ctx context.Context, p *pass) (*tally, error) {
 	if err != nil {
 		return nil, err
 	}
-	if none, err := r.nothingYet(ctx, p); err != nil || none {
-		return t, err
-	}
 	return t, r.eachInventory(ctx, p, func(inventory *v1alpha1.ScanInventory) { t.add(JobName(p.scan.Name, p.run), inventory) })
-}
-
-// nothingYet reports whether the workers of a run at work have left nothing: each of the first looks at a run would
-// ask the API server for that. A cache that lags brings the scan back when it has seen more; what ends a run is never decided by it.
-func (r *Reconciler) nothingYet(ctx context.Context, p *pass) (bool, error) {
-	if _, over := endOf(p.current); over || p.scan.Status.Inventories > 0 || p.overdue() {
-		return false, nil
-	}
-	seen, err := r.inventoriesSeen(ctx, p)
-	return err == nil && !slices.ContainsFunc(seen, isOfWorker), err
 }
 
 func isOfWorker(i metav1.PartialObjectMetadata) bool {

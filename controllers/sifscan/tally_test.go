@@ -144,7 +144,7 @@ func TestTheAPIServerIsAskedForInventoriesOnceThereAreAnyOrTheRunIsOver(t *testi
 		}).Build()
 		p := &pass{scan: scan.DeepCopy(), run: run, now: epoch, children: children{current: cached(makeScan().job())}}
 		tc.change(p)
-		if _, err := (&Reconciler{Client: cacheOf(cache.Build()), Live: live}).tally(t.Context(), p); err != nil {
+		if _, err := (&Reconciler{Client: cacheOf(cache.Build()), Live: live}).look(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
 		if asked != tc.want {
