@@ -84,8 +84,8 @@ func readInventory(path string) ([]byte, error) {
 }
 
 // GiveBack answers an EventRecall. What was given back before makes room for it: the scanner has read it,
-// and the volume that both travel on holds 128 MiB, most of which a list of targets can take. It is the same inode, for to free
-// one and make another for each image takes ext4 longer than to write it.
+// and the volume that both travel on holds 128 MiB, most of which a list of targets can take. It is the same inode:
+// ext4 goes past those that were freed to make one, as of results.
 func (r *Reporter) GiveBack(question int, what Recalled) error {
 	if n := len(what.Inventory); n > engine.MaxInventory {
 		return tooLarge(int64(n))
