@@ -105,12 +105,22 @@ func TestEachChunkSaysInShortWhatItsEntriesSay(t *testing.T) {
 	if got := in.object(0).Annotations[v1alpha1.AnnotationProgress]; got != "1/1981/3/4/5/6" {
 		t.Errorf("before they are listed: %s", got)
 	}
-	in.listed(2021)
+	in.listed(2022)
 	in.entry("changing-0.sif", v1alpha1.EntryScanned, "sr-c")
-	for i, want := range []string{"2/1981/3/4/5/5/2021", "0/21/0/0/0/0/2021"} {
-		if got := in.object(i).Annotations[v1alpha1.AnnotationProgress]; got != want {
-			t.Errorf("chunk %d: %s, want %s", i, got, want)
+	for i, want := range []string{"2/1981/3/4/5/5/2022", "0/21/0/0/0/0/2022"} {
+		got := in.object(i)
+		if got.Annotations[v1alpha1.AnnotationProgress] != want {
+			t.Errorf("chunk %d: %s, want %s", i, got.Annotations, want)
 		}
+		in.chunks[i].annotations = got.Annotations // as after a conflict
+	}
+	in.entry("the last.sif", v1alpha1.EntryScanned, "sr-l")
+	if got, is := in.object(0).Annotations[v1alpha1.AnnotationProgress]; is {
+		t.Errorf("after the last one: %s", got)
+	}
+	in.opts.Workers = 2
+	if got := in.object(0).Annotations[v1alpha1.AnnotationProgress]; got != "2/1981/3/4/5/5/2022" {
+		t.Errorf("after the last one of several workers: %s", got)
 	}
 }
 
