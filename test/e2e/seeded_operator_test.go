@@ -164,7 +164,8 @@ func works() error {
 }
 
 // replaceOperator gives the operator another pod, as long as the plan is carried out, whenever kubelet would let it wait up to five
-// minutes because it died several times: how long kubelet waits is not what is tested. An evicted one leaves a pod behind.
+// minutes because it died several times: how long kubelet waits is not what is tested. An evicted one leaves a pod behind,
+// which says that it succeeded where kubelet was struck at that time.
 func replaceOperator(during context.Context) {
 	for pause(during, 2*time.Second) {
 		pods, err := operatorPods()
@@ -176,7 +177,7 @@ func replaceOperator(during context.Context) {
 			waits := slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
 				return s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
 			})
-			if waits || pod.Status.Phase == corev1.PodFailed {
+			if waits || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 				_ = admin.Delete(during, pod, client.GracePeriodSeconds(0)) // or the next time
 			}
 		}
