@@ -29,6 +29,9 @@ func (f file) Read(p []byte) (int, error) {
 func (f file) Write(p []byte) (done int, err error) {
 	for done < len(p) {
 		n, err := retry(func() (int, error) { return unix.Write(int(f), p[done:]) })
+		if err == nil && n == 0 { // as a file server can answer, for ever
+			err = io.ErrShortWrite
+		}
 		if err != nil {
 			return done, err
 		}
