@@ -74,22 +74,28 @@ func insert(text *bytes.Buffer, end, name string, value []byte) error {
 	return nil
 }
 
-// findings writes them out, because they are nearly all of a report: encoding/json looks at their types by reflection, and goes
-// over each text again to indent it. There is no list of none.
+// findings are those of a report as JSON. There is no list of none.
 func findings(all []v1alpha1.Finding, w jsonwriter.Writer) ([]byte, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
 	w.Grow(ofFinding * len(all))
-	w.Begin('[')
-	for i := range all {
-		finding(&w, &all[i])
-	}
-	w.End(']')
+	WriteFindings(&w, all)
 	return w.Text()
 }
 
-func finding(w *jsonwriter.Writer, f *v1alpha1.Finding) {
+// WriteFindings writes a list of findings out, because they are nearly all of a report: encoding/json looks at their types by reflection,
+// and goes over each text again to indent it.
+func WriteFindings(w *jsonwriter.Writer, all []v1alpha1.Finding) {
+	var seen seenTime
+	w.Begin('[')
+	for i := range all {
+		finding(w, &all[i], &seen)
+	}
+	w.End(']')
+}
+
+func finding(w *jsonwriter.Writer, f *v1alpha1.Finding, seen *seenTime) {
 	w.Begin('{')
 	w.Member("key", f.Key)
 	if f.IDs != (v1alpha1.FindingIDs{}) {
@@ -108,11 +114,24 @@ func finding(w *jsonwriter.Writer, f *v1alpha1.Finding) {
 	w.Optional("score", f.Score)
 	w.Optional("fixedVersion", f.FixedVersion)
 	w.Member("detectedBy", f.DetectedBy)
-	if f.FirstSeen.IsZero() { // as metav1.Time writes itself
-		w.Name("firstSeen")
-		w.Value(nil)
-	} else {
-		w.Member("firstSeen", f.FirstSeen.UTC().Format(time.RFC3339))
-	}
+	w.Name("firstSeen")
+	seen.write(w, f.FirstSeen)
 	w.End('}')
+}
+
+// seenTime is a time as it was written last: that of most findings of a scan.
+type seenTime struct {
+	at   metav1.Time
+	text string
+}
+
+func (s *seenTime) write(w *jsonwriter.Writer, at metav1.Time) {
+	if at.IsZero() {
+		w.Value(nil)
+		return
+	}
+	if s.text == "" || at != s.at {
+		*s = seenTime{at, at.UTC().Format(time.RFC3339)} // as metav1.Time writes itself
+	}
+	w.String(s.text)
 }
