@@ -44,19 +44,22 @@ func Write(out io.Writer, r *v1alpha1.ScanReport) error {
 
 // Body is the body of a report as JSON, in one line.
 func Body(r *v1alpha1.Report) ([]byte, error) {
+	var w jsonwriter.Writer
+	WriteBody(&w, r)
+	return w.Text()
+}
+
+// WriteBody writes the body of a report in one line.
+func WriteBody(w *jsonwriter.Writer, r *v1alpha1.Report) {
+	w.Grow(ofFinding*len(r.Findings) + MaxBytes/2)
 	rest := *r
 	rest.Findings = nil
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(&rest); err != nil {
-		return nil, err
+	w.Open(rest)
+	if len(r.Findings) > 0 {
+		w.Name("findings")
+		writeFindings(w, r.Findings)
 	}
-	list, err := findings(r.Findings, jsonwriter.Writer{})
-	if err == nil {
-		err = insert(&text, "}\n", `,"findings":`, list)
-	}
-	return text.Bytes(), err
+	w.End('}')
 }
 
 // insert puts a member of an object before its end, which is that of the text. A report without members is none.
@@ -80,13 +83,13 @@ func findings(all []v1alpha1.Finding, w jsonwriter.Writer) ([]byte, error) {
 		return nil, nil
 	}
 	w.Grow(ofFinding * len(all))
-	WriteFindings(&w, all)
+	writeFindings(&w, all)
 	return w.Text()
 }
 
-// WriteFindings writes a list of findings out, because they are nearly all of a report: encoding/json looks at their types by reflection,
-// and goes over each text again to indent it.
-func WriteFindings(w *jsonwriter.Writer, all []v1alpha1.Finding) {
+// writeFindings writes a list of findings out, because they are nearly all of a report: encoding/json looks at their types by
+// reflection, and goes over each text again to indent it.
+func writeFindings(w *jsonwriter.Writer, all []v1alpha1.Finding) {
 	var seen seenTime
 	w.Begin('[')
 	for i := range all {
